@@ -1,0 +1,27 @@
+// PNG and JPEG to pixels.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace kintsugi::zoo {
+
+struct DecodedImage {
+  int height = 0;
+  int width = 0;
+  int channels = 0;             // 1 or 3
+  std::vector<uint8_t> pixels;  // (H,W,C)
+};
+
+// By the first bytes. 16-bit PNGs keep their high byte, palettes are looked up, transparency is
+// dropped (as PIL's convert does). kFormat where the data are broken, cut short, or more than
+// max_pixels; kMissing where the library was built without KINTSUGI_IMAGES. `name` begins messages.
+DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& name,
+                          int64_t max_pixels = 100'000'000);
+DecodedImage read_image(const std::filesystem::path& path, int64_t max_pixels = 100'000'000);
+
+}  // namespace kintsugi::zoo
