@@ -88,6 +88,7 @@ class Tensor {
   uint64_t version() const { return buffer_->version(); }
   void bump_version() const { buffer_->bump_version(); }
   bool shares_storage_with(const Tensor& other) const { return buffer_ == other.buffer_; }
+  const void* storage() const { return buffer_.get(); }  // names the storage
   int64_t offset() const { return offset_; }
 
  private:

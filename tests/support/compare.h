@@ -1,0 +1,58 @@
+// Random tensors and comparison, for tests of every room.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kintsugi/engine/core/context.h"
+#include "kintsugi/engine/core/random.h"
+#include "kintsugi/engine/core/tensor.h"
+
+namespace kintsugi::test {
+
+inline Tensor random_tensor(const Shape& shape, uint64_t seed, double low = -1, double high = 1,
+                            DType dtype = DType::kF64) {
+  Tensor x = Tensor::empty(shape, dtype);
+  Generator(seed).uniform(x, low, high);
+  return x;
+}
+
+// max |got - want| / max(1, max |want|); NaN and infinity where only one has them count as infinite.
+inline double error_of(const Tensor& got, const Tensor& want) {
+  REQUIRE(got.shape() == want.shape());
+  const auto a = got.to_vector<double>(), b = want.to_vector<double>();
+  double error = 0, scale = 1;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (std::isfinite(b[i])) scale = std::max(scale, std::abs(b[i]));
+  }
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (std::isnan(a[i]) && std::isnan(b[i])) continue;
+    if (a[i] == b[i]) continue;
+    const double difference = std::abs(a[i] - b[i]);
+    error = std::isfinite(difference) ? std::max(error, difference / scale) : INFINITY;
+  }
+  return error;
+}
+
+// Runs `fn` with reference kernels only.
+template <class F>
+auto with_reference(F&& fn) {
+  ScopedSet reference(Context::current().reference_only, true);
+  return fn();
+}
+
+}  // namespace kintsugi::test
+
+// CHECKs that evaluate to an Error whose text contains `part`.
+#define CHECK_ERROR(expression, part)                                   \
+  do {                                                                  \
+    std::string text_;                                                  \
+    try {                                                               \
+      (void)(expression);                                               \
+    } catch (const kintsugi::Error& error_) {                           \
+      text_ = error_.what();                                            \
+    }                                                                   \
+    CHECK_MESSAGE(text_.find(part) != std::string::npos, "got: '" << text_ << "'"); \
+  } while (false)
