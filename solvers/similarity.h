@@ -1,0 +1,68 @@
+// Streaming linear CKA between all positions of a zoo, in one pass, without storing features.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kintsugi/solvers/control.h"
+#include "kintsugi/solvers/matrix.h"
+
+namespace kintsugi::solvers {
+
+enum class CkaEstimator {
+  // Mean over mini-batches of <K,L> / (|K| |L|), K and L the doubly centred Grams of the batch
+  // (Kornblith et al. 2019, eq. 5; what DeRy's code computes). Biased upwards for small batches.
+  kBiased,
+  // HSIC_1 (Song et al. 2012, eq. 5) summed over mini-batches, then one division (Nguyen et al.
+  // 2021, eq. 3). Needs at least 4 images a batch; may come out slightly negative.
+  kUnbiased,
+};
+
+struct CkaOptions {
+  CkaEstimator estimator = CkaEstimator::kBiased;
+};
+
+// Use: for each mini-batch begin_batch(n); add(p, ...) once for every position p; end_batch().
+// Between begin and end one packed centred Gram of n(n+1)/2 floats is kept per position.
+// Products are taken in float32 over short runs and summed in float64. The result depends on
+// neither the number of threads nor the order of the add calls.
+class StreamingCka {
+ public:
+  explicit StreamingCka(size_t positions, CkaOptions options = {});
+
+  // kUsage if a batch is open, or if `images` is below 2 (biased) or 4 (unbiased).
+  void begin_batch(size_t images);
+
+  // features is (images, dim), row major: the pooled features of one position. They are read now
+  // and not kept. kUsage: position out of range, or given twice; kNumeric: a NaN or an infinity.
+  void add(size_t position, const float* features, size_t images, size_t dim);
+
+  // kUsage if a position is missing. On a stop it throws kInterrupted and the batch is forgotten.
+  void end_batch(const Control& control = {});
+
+  // Forgets the batch begun, if any; earlier ones stay.
+  void abandon_batch();
+
+  // (positions, positions), symmetric, diagonal 1. A position without variance has similarity 0 to
+  // every other. kUsage before the first end_batch.
+  Matrix similarity() const;
+
+  size_t positions() const { return positions_; }
+  size_t batches() const { return batches_; }
+  // Heap bytes held now, and what a batch of `images` will need at its height.
+  size_t bytes() const;
+  size_t peak_bytes(size_t images) const;
+
+ private:
+  size_t positions_;
+  CkaOptions options_;
+  size_t batches_ = 0;
+  size_t images_ = 0;             // of the open batch; 0 when none is open
+  size_t packed_ = 0;             // floats in one packed Gram: images (images + 1) / 2
+  std::vector<float> grams_;      // (positions, packed_): centred, off-diagonal times sqrt 2
+  std::vector<uint8_t> present_;  // positions added to the open batch
+  Matrix total_;                  // upper triangle: sum of ratios (biased) or of HSIC_1 (unbiased)
+};
+
+}  // namespace kintsugi::solvers
