@@ -128,18 +128,20 @@ void Variable::backward(const Tensor& dy) const {
   }
   NoGrad no_grad;
 
-  // Sequence numbers order the nodes topologically.
-  std::vector<Impl*> order{impl_.get()};
+  // Sequence numbers order the nodes topologically. Entries are dropped as they run, so that
+  // activations die as early as they can.
+  std::vector<std::shared_ptr<Impl>> order{impl_};
   std::unordered_set<Impl*> seen{impl_.get()};
   for (size_t i = 0; i < order.size(); ++i) {
     for (const Variable& input : order[i]->node->inputs) {
       if (input.requires_grad() && !input.is_leaf() && seen.insert(input.impl_.get()).second) {
-        order.push_back(input.impl_.get());
+        order.push_back(input.impl_);
       }
     }
   }
-  std::sort(order.begin(), order.end(),
-            [](const Impl* a, const Impl* b) { return a->node->sequence > b->node->sequence; });
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+    return a->node->sequence > b->node->sequence;
+  });
 
   struct Pending {
     Tensor grad;
@@ -147,13 +149,10 @@ void Variable::backward(const Tensor& dy) const {
   };
   std::unordered_map<Impl*, Pending> pending;
   pending[impl_.get()] = {dy, false};
-  // Nodes are taken off their variables as they run, so that activations die as early as they can;
-  // the nodes themselves stay until the end, because `order` points into what they hold.
-  std::vector<std::shared_ptr<Node>> spent;
-  for (Impl* current : order) {
-    std::shared_ptr<Node> node = std::move(current->node);
-    current->node = nullptr;
-    const auto found = pending.find(current);
+  for (std::shared_ptr<Impl>& entry : order) {
+    const std::shared_ptr<Impl> current = std::move(entry);
+    const std::shared_ptr<Node> node = std::move(current->node);
+    const auto found = pending.find(current.get());
     if (found != pending.end()) {
       const Tensor grad = std::move(found->second.grad);
       pending.erase(found);
@@ -198,8 +197,6 @@ void Variable::backward(const Tensor& dy) const {
         }
       }
     }
-    node->backward = nullptr;
-    spent.push_back(std::move(node));
   }
 }
 

@@ -27,14 +27,22 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
 }  // namespace
 
 AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) {
+  if (!path.has_filename()) fail(ErrorKind::kIo, "'", path.string(), "': expected a file name");
+  struct stat existing {};
+  const bool exists = ::stat(path.c_str(), &existing) == 0;
+  if (exists && S_ISDIR(existing.st_mode)) {
     fail(ErrorKind::kIo, path.string(), ": cannot write: it is a folder, expected a file name");
   }
-  if (!path.has_filename()) fail(ErrorKind::kIo, "'", path.string(), "': expected a file name");
-  if (std::filesystem::is_symlink(path, ignored)) {
-    const auto target = std::filesystem::weakly_canonical(path, ignored);
-    if (!ignored) path_ = target;
+  // A device or a pipe (/dev/stdout) is written to; renaming a file over it would destroy it.
+  if (exists && !S_ISREG(existing.st_mode)) {
+    descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+    if (descriptor_ < 0) fail_io(path_, "cannot write", errno);
+    return;
+  }
+  std::error_code error;
+  if (std::filesystem::is_symlink(path, error)) {
+    const auto target = std::filesystem::weakly_canonical(path, error);
+    if (!error) path_ = target;
   }
   // open(), not mkstemp(): the mode that a plain open gives, by the process's umask.
   std::random_device random;
@@ -50,8 +58,7 @@ AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
       fail_io(path_, "cannot write", code);
     }
   }
-  struct stat existing {};
-  if (::stat(path_.c_str(), &existing) == 0) ::fchmod(descriptor_, existing.st_mode & 0777);
+  if (exists) ::fchmod(descriptor_, existing.st_mode & 0777);
 }
 
 AtomicFile::~AtomicFile() {
@@ -70,10 +77,11 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 }
 
 void AtomicFile::commit() {
-  if (::fsync(descriptor_) != 0) fail_io(path_, "cannot write", errno);
+  if (!temporary_.empty() && ::fsync(descriptor_) != 0) fail_io(path_, "cannot write", errno);
   const int descriptor = descriptor_;
   descriptor_ = -1;
   if (::close(descriptor) != 0) fail_io(path_, "cannot write", errno);
+  if (temporary_.empty()) return;
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_io(path_, "cannot rename to", errno);
   temporary_.clear();
 
