@@ -1,0 +1,36 @@
+#include "kintsugi/autograd/ops/conv.h"
+
+#include "kintsugi/engine/ops/reduce.h"
+
+namespace kintsugi::autograd {
+
+Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias,
+                const ops::Conv2dParams& params) {
+  const Tensor y = ops::conv2d(x.value(), weight.value(), bias.value(), params);
+  // dx reads the weight, dweight reads x: what is not going to be read is not kept.
+  Saved input, kernel;
+  if (weight.requires_grad()) input = Saved(x.value());
+  if (x.requires_grad()) kernel = Saved(weight.value());
+  return differentiable("conv2d", y, {x, weight, bias},
+                        [input, kernel, params, x_shape = x.shape(), weight_shape = weight.shape()](
+                            const Tensor& dy, const Wants& wants) {
+                          Tensors grads(3);
+                          // Both gradients read dy: its order in memory is put right once.
+                          const Tensor gradient = dy.channels_last();
+                          if (wants[0]) {
+                            grads[0] =
+                                ops::conv2d_backward_input(gradient, kernel.get(), x_shape, params);
+                          }
+                          if (wants[1]) {
+                            ops::ConvWeightGrads made = ops::conv2d_backward_weight(
+                                input.get(), gradient, weight_shape, wants[2], params);
+                            grads[1] = std::move(made.dweight);
+                            grads[2] = std::move(made.dbias);
+                          } else if (wants[2]) {
+                            grads[2] = ops::sum(gradient, {0, 2, 3}, false);
+                          }
+                          return grads;
+                        });
+}
+
+}  // namespace kintsugi::autograd
