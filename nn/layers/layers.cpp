@@ -1,0 +1,129 @@
+#include "kintsugi/nn/layers/layers.h"
+
+#include "kintsugi/autograd/ops/conv.h"
+#include "kintsugi/autograd/ops/elementwise.h"
+#include "kintsugi/autograd/ops/layout.h"
+#include "kintsugi/autograd/ops/matmul.h"
+#include "kintsugi/autograd/ops/norm.h"
+#include "kintsugi/autograd/ops/pool.h"
+#include "kintsugi/autograd/ops/reduce.h"
+
+namespace kintsugi::nn {
+
+Conv2d::Conv2d(int64_t in, int64_t out, const Options& options)
+    : params_(ops::Conv2dParams::same(options.stride, options.padding, options.groups)) {
+  if (in % options.groups != 0 || out % options.groups != 0) {
+    fail(ErrorKind::kShape, "conv2d: ", in, " to ", out, " channels do not divide into ",
+         options.groups, " groups");
+  }
+  const int64_t k = options.kernel;
+  weight_ = parameter("weight", {out, in / options.groups, k, k},
+                      options.init ? options.init : init::kaiming_normal_fan_out(options.groups));
+  if (options.bias) bias_ = parameter("bias", {out}, init::constant(0));
+}
+
+Variable Conv2d::forward(const Variable& x) { return autograd::conv2d(x, weight_, bias_, params_); }
+
+Linear::Linear(int64_t in, int64_t out, bool bias, Init init) {
+  weight_ = parameter("weight", {out, in}, init ? init : init::trunc_normal());
+  if (bias) bias_ = parameter("bias", {out}, init::constant(0));
+}
+
+Variable Linear::forward(const Variable& x) { return autograd::linear(x, weight_, bias_); }
+
+BatchNorm2d::BatchNorm2d(int64_t channels, double weight, double epsilon) : epsilon_(epsilon) {
+  weight_ = parameter("weight", {channels}, init::constant(weight));
+  bias_ = parameter("bias", {channels}, init::constant(0));
+  running_mean_ = buffer("running_mean", {channels}, 0);
+  running_var_ = buffer("running_var", {channels}, 1);
+}
+
+Variable BatchNorm2d::forward(const Variable& x) {
+  constexpr double kMomentum = 0.1;
+  return autograd::batch_norm(x, weight_, bias_, running_mean_.value(), running_var_.value(),
+                              training(), kMomentum, epsilon_);
+}
+
+LayerNorm::LayerNorm(int64_t channels, double epsilon, bool bias) : epsilon_(epsilon) {
+  weight_ = parameter("weight", {channels}, init::constant(1));
+  if (bias) bias_ = parameter("bias", {channels}, init::constant(0));
+}
+
+Variable LayerNorm::forward(const Variable& x) {
+  return autograd::layer_norm(x, weight_, bias_, epsilon_, x.rank() == 4 ? 1 : -1);
+}
+
+GroupNorm::GroupNorm(int64_t groups, int64_t channels, double epsilon, bool bias)
+    : groups_(groups), epsilon_(epsilon) {
+  weight_ = parameter("weight", {channels}, init::constant(1));
+  if (bias) bias_ = parameter("bias", {channels}, init::constant(0));
+}
+
+Variable GroupNorm::forward(const Variable& x) {
+  return autograd::group_norm(x, groups_, weight_, bias_, epsilon_);
+}
+
+Activation::Activation(Act act) : act_(act) {
+  if (act == Act::kStarRelu) {
+    scale_ = parameter("scale", {1}, init::constant(1));
+    bias_ = parameter("bias", {1}, init::constant(0));
+  }
+}
+
+Variable Activation::forward(const Variable& x) {
+  using ops::Unary;
+  switch (act_) {
+    case Act::kNone:
+      return x;
+    case Act::kRelu:
+      return autograd::unary(Unary::kRelu, x);
+    case Act::kRelu6:
+      return autograd::unary(Unary::kRelu6, x);
+    case Act::kGelu:
+      return autograd::unary(Unary::kGelu, x);
+    case Act::kSilu:
+      return autograd::unary(Unary::kSilu, x);
+    case Act::kHardswish:
+      return autograd::unary(Unary::kHardswish, x);
+    case Act::kSigmoid:
+      return autograd::unary(Unary::kSigmoid, x);
+    case Act::kHardsigmoid:
+      return autograd::unary(Unary::kHardsigmoid, x);
+    case Act::kTanh:
+      return autograd::unary(Unary::kTanh, x);
+    case Act::kStarRelu:
+      return autograd::star_relu(x, scale_, bias_);
+    case Act::kSquaredRelu:
+      return autograd::unary(Unary::kSquare, autograd::unary(Unary::kRelu, x));
+  }
+  fail(ErrorKind::kMissing, "activation: no kernel for number ", int(act_));
+}
+
+Variable MaxPool2d::forward(const Variable& x) { return autograd::max_pool2d(x, params_); }
+
+Variable GlobalAvgPool::forward(const Variable& x) {
+  return autograd::reshape(autograd::adaptive_avg_pool2d(x, 1, 1), {x.size(0), x.size(1)});
+}
+
+Variable DropPath::forward(const Variable& x) {
+  if (!training() || p_ == 0) return x;
+  Shape shape = Shape::filled(x.rank(), 1);
+  shape[0] = x.size(0);
+  Tensor kept = Tensor::empty(shape, x.value().dtype(), x.value().device());
+  Context::current().generator.bernoulli(kept, 1 - p_);
+  return autograd::mul(x, Variable(ops::affine(kept, 1 / (1 - p_), 0)));
+}
+
+SqueezeExcite::SqueezeExcite(int64_t channels, int64_t reduced, const std::string& reduce_name,
+                             const std::string& expand_name, Act gate, Act act)
+    : reduce_(child<Conv2d>(reduce_name, channels, reduced, Conv2d::Options{.bias = true})),
+      expand_(child<Conv2d>(expand_name, reduced, channels, Conv2d::Options{.bias = true})),
+      act_(child<Activation>("act", act)),
+      gate_(child<Activation>("gate", gate)) {}
+
+Variable SqueezeExcite::forward(const Variable& x) {
+  const Variable pooled = autograd::adaptive_avg_pool2d(x, 1, 1);
+  return autograd::mul(x, gate_(expand_(act_(reduce_(pooled)))));
+}
+
+}  // namespace kintsugi::nn

@@ -1,0 +1,14 @@
+// One line a family: its variants.
+#pragma once
+
+#include "kintsugi/zoo/catalog.h"
+
+namespace kintsugi::zoo::families {
+
+std::vector<Variant> resnet();
+std::vector<Variant> regnet();
+std::vector<Variant> mobilenet();
+std::vector<Variant> vit();
+std::vector<Variant> metaformer();
+
+}  // namespace kintsugi::zoo::families
