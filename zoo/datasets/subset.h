@@ -13,8 +13,9 @@ namespace kintsugi::zoo {
 // the number of classes), chosen at random by the seed. Error kUsage where a class has too few.
 std::vector<int64_t> balanced_subset(const Dataset& dataset, int64_t count, uint64_t seed);
 
-// {train|t10k}-{images-idx3,labels-idx1}-ubyte.gz and classes.txt in `folder`, which is made.
-// Images must be grey and of one size. The same input gives the same bytes (with the same zlib).
+// {train|t10k}-{images-idx3,labels-idx1}-ubyte.gz in `folder`, which is made, and
+// classes.txt where the classes have names that are not numbers. Images must be grey and of one
+// size. The same input gives the same bytes (with the same zlib).
 void write_idx(const std::filesystem::path& folder, Split split, const Dataset& dataset,
                const std::vector<int64_t>& indices);
 
