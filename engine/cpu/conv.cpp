@@ -1,6 +1,7 @@
 #include "kintsugi/engine/cpu/conv.h"
 
 #include "kintsugi/engine/cpu/conv_shape.h"
+#include "kintsugi/engine/cpu/depthwise.h"
 #ifdef KINTSUGI_HAVE_ONEDNN
 #include "kintsugi/engine/cpu/onednn.h"
 #endif
@@ -32,6 +33,10 @@ bool conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
   const Tensor in = x.channels_last(), w = weight.contiguous();
   const Tensor b = bias.defined() ? bias.contiguous() : bias;
   const ConvShape shape = shape_of(x, weight, y, params);
+  if (is_depthwise(shape) &&
+      depthwise(shape, in.data<float>(), w.data<float>(), data_or_null(b), y.data<float>())) {
+    return true;
+  }
 #ifdef KINTSUGI_HAVE_ONEDNN
   return onednn::conv(shape, in.data<float>(), w.data<float>(), data_or_null(b), y.data<float>());
 #else
@@ -44,6 +49,10 @@ bool conv2d_backward_input(const Tensor& dy, const Tensor& weight, const ops::Co
   if (!takes(dx, dy)) return false;
   const Tensor gradient = dy.channels_last(), w = weight.contiguous();
   const ConvShape shape = shape_of(dx, weight, dy, params);
+  if (is_depthwise(shape) &&
+      depthwise_backward_input(shape, gradient.data<float>(), w.data<float>(), dx.data<float>())) {
+    return true;
+  }
 #ifdef KINTSUGI_HAVE_ONEDNN
   return onednn::conv_backward_input(shape, gradient.data<float>(), w.data<float>(),
                                      dx.data<float>());
@@ -57,10 +66,15 @@ bool conv2d_backward_weight(const Tensor& x, const Tensor& dy, const ops::Conv2d
   if (!takes(x, dy)) return false;
   const Tensor in = x.channels_last(), gradient = dy.channels_last();
   const ConvShape shape = shape_of(x, dweight, dy, params);
+  float* const bias = dbias.defined() ? dbias.data<float>() : nullptr;
+  if (is_depthwise(shape) &&
+      depthwise_backward_weight(shape, in.data<float>(), gradient.data<float>(),
+                                dweight.data<float>(), bias)) {
+    return true;
+  }
 #ifdef KINTSUGI_HAVE_ONEDNN
   return onednn::conv_backward_weight(shape, in.data<float>(), gradient.data<float>(),
-                                      dweight.data<float>(),
-                                      const_cast<float*>(data_or_null(dbias)));
+                                      dweight.data<float>(), bias);
 #else
   return false;
 #endif

@@ -1,0 +1,271 @@
+#include "kintsugi/engine/ops/conv.h"
+
+#include "tests/support/compare.h"
+
+using namespace kintsugi;
+using namespace kintsugi::test;
+using ops::Conv2dParams;
+
+namespace {
+
+struct Case {
+  Shape x, weight;
+  Conv2dParams params;
+};
+
+Case square(int64_t n, int64_t c, int64_t size, int64_t o, int64_t kernel, int64_t stride,
+            int64_t padding, int64_t groups = 1) {
+  return {{n, c, size, size},
+          {o, c / groups, kernel, kernel},
+          Conv2dParams::same(stride, padding, groups)};
+}
+
+// Every result in f32 against the reference in f64, which no fast kernel touches.
+void check_against_reference(const Case& at) {
+  INFO("x " << at.x.str() << " weight " << at.weight.str() << " " << at.params.str());
+  const Shape y_shape = at.params.output_shape(at.x, at.weight);
+  const Tensor x = random_tensor(at.x, 1), w = random_tensor(at.weight, 2);
+  const Tensor bias = random_tensor({at.weight[0]}, 3), dy = random_tensor(y_shape, 4);
+  const auto f32 = [](const Tensor& t) { return t.to(DType::kF32); };
+
+  const Tensor y = ops::conv2d(f32(x), f32(w), f32(bias), at.params);
+  CHECK(y.is_channels_last());
+  CHECK(error_of(y, ops::conv2d(x, w, bias, at.params)) < 3e-6);
+  CHECK(error_of(ops::conv2d(f32(x), f32(w), Tensor(), at.params),
+                 ops::conv2d(x, w, Tensor(), at.params)) < 3e-6);
+
+  const Tensor dx = ops::conv2d_backward_input(f32(dy), f32(w), at.x, at.params);
+  CHECK(dx.is_channels_last());
+  CHECK(error_of(dx, ops::conv2d_backward_input(dy, w, at.x, at.params)) < 3e-6);
+
+  const auto got = ops::conv2d_backward_weight(f32(x), f32(dy), at.weight, true, at.params);
+  const auto want = ops::conv2d_backward_weight(x, dy, at.weight, true, at.params);
+  CHECK(got.dweight.is_contiguous());
+  CHECK(error_of(got.dweight, want.dweight) < 3e-6);
+  CHECK(error_of(got.dbias, want.dbias) < 3e-6);
+  const auto bare = ops::conv2d_backward_weight(f32(x), f32(dy), at.weight, false, at.params);
+  CHECK_FALSE(bare.dbias.defined());
+  CHECK(error_of(bare.dweight, want.dweight) < 3e-6);
+}
+
+}  // namespace
+
+TEST_CASE("conv2d: numbers by hand") {
+  const Tensor x = Tensor::from<double>({1, 1, 3, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9});
+  const Tensor w = Tensor::from<double>({1, 1, 2, 2}, {1, 0, 0, 10});
+  const Tensor bias = Tensor::from<double>({1}, {100});
+  // y[i][j] = 100 + x[i][j] + 10 * x[i+1][j+1]
+  CHECK(ops::conv2d(x, w, bias, {}).to_vector<double>() == std::vector<double>{151, 162, 184, 195});
+  // A zero row above and a zero column to the left, stride 2.
+  Conv2dParams params;
+  params.stride = {2, 2};
+  params.padding = {1, 0, 1, 0};
+  CHECK(ops::conv2d(x, w, Tensor(), params).to_vector<double>() ==
+        std::vector<double>{10, 30, 70, 95});
+  // Each dy adds 1 at its own cell and 10 at the one below and to the right.
+  const Tensor dy = Tensor::from<double>({1, 1, 2, 2}, {1, 2, 3, 4});
+  CHECK(ops::conv2d_backward_input(dy, w, x.shape(), {}).to_vector<double>() ==
+        std::vector<double>{1, 2, 0, 3, 14, 20, 0, 30, 40});
+  const auto grads = ops::conv2d_backward_weight(x, dy, w.shape(), true, {});
+  CHECK(grads.dweight.to_vector<double>() == std::vector<double>{37, 47, 67, 77});
+  CHECK(grads.dbias.item() == 10);
+}
+
+TEST_CASE("conv2d: groups see their own channels only") {
+  const Tensor x = Tensor::from<double>({1, 4, 1, 1}, {1, 2, 3, 4});
+  const Tensor w = Tensor::from<double>({2, 2, 1, 1}, {1, 10, 100, 1000});
+  CHECK(ops::conv2d(x, w, Tensor(), Conv2dParams::same(1, 0, 2)).to_vector<double>() ==
+        std::vector<double>{21, 4300});
+}
+
+TEST_CASE("conv2d: dense, fast against reference") {
+  for (const int64_t c : {1, 3, 5, 16, 17}) {
+    for (const int64_t o : {1, 7, 16, 33}) {
+      check_against_reference(square(2, c, 9, o, 3, 1, 1));
+      check_against_reference(square(2, c, 8, o, 1, 1, 0));
+      check_against_reference(square(1, c, 7, o, 3, 2, 1));
+    }
+  }
+  check_against_reference(square(2, 3, 20, 8, 7, 2, 3));
+  check_against_reference(square(3, 1, 28, 16, 5, 1, 2));
+  check_against_reference(square(1, 65, 5, 33, 3, 1, 1));
+  check_against_reference(square(1, 3, 16, 24, 4, 4, 0));  // a patch embedding
+  check_against_reference(square(2, 4, 1, 8, 1, 1, 0));
+  check_against_reference(square(1, 8, 5, 8, 5, 1, 0));
+  Case odd{{2, 6, 9, 12}, {8, 6, 3, 2}, {}};
+  odd.params.stride = {1, 3};
+  odd.params.padding = {0, 2, 1, 0};
+  odd.params.dilation = {2, 1};
+  check_against_reference(odd);
+}
+
+TEST_CASE("conv2d: depthwise, fast against reference") {
+  for (const int64_t c : {1, 2, 3, 4, 7, 8, 12, 15, 16, 17, 24, 31, 36, 40, 65, 72, 130}) {
+    check_against_reference(square(2, c, 9, c, 3, 1, 1, c));
+    check_against_reference(square(2, c, 8, c, 3, 2, 1, c));
+  }
+  for (const int64_t kernel : {1, 2, 3, 4, 5, 6, 7, 9}) {
+    for (const int64_t size : {1, 3, 4, 7, 8, 14, 17, 28}) {
+      for (const int64_t stride : {1, 2, 3}) {
+        check_against_reference(square(2, 20, size, 20, kernel, stride, kernel / 2, 20));
+      }
+    }
+    check_against_reference(square(1, 16, 12, 16, kernel, 1, 0, 16));
+    check_against_reference(square(1, 16, 12, 16, kernel, 1, kernel + 1, 16));
+  }
+  Case uneven{{2, 24, 11, 14}, {24, 1, 5, 3}, Conv2dParams::same(1, 0, 24)};
+  uneven.params.stride = {2, 1};
+  uneven.params.padding = {1, 2, 0, 3};
+  check_against_reference(uneven);
+  uneven.params.stride = {1, 1};
+  uneven.params.dilation = {2, 3};
+  check_against_reference(uneven);
+  uneven.params.stride = {2, 2};
+  check_against_reference(uneven);
+}
+
+TEST_CASE("conv2d: small groups, fast against reference") {
+  for (const int64_t width : {2, 3, 4, 5, 8, 12, 16, 24}) {
+    for (const int64_t groups : {2, 3, 4, 7}) {
+      check_against_reference(square(2, width * groups, 7, width * groups, 3, 1, 1, groups));
+      check_against_reference(square(1, width * groups, 8, 2 * groups, 3, 2, 1, groups));
+    }
+  }
+  check_against_reference(square(2, 6, 9, 18, 3, 1, 1, 6));  // three filters a channel
+  check_against_reference(square(1, 128, 14, 128, 3, 1, 1, 32));
+}
+
+TEST_CASE("conv2d: any strides in memory") {
+  const Conv2dParams params = Conv2dParams::same(1, 1);
+  for (const DType dtype : {DType::kF32, DType::kF64}) {
+    const Tensor x = random_tensor({2, 5, 6, 7}, 1, -1, 1, dtype);
+    const Tensor w = random_tensor({4, 5, 3, 3}, 2, -1, 1, dtype);
+    const Tensor want = ops::conv2d(x, w, Tensor(), params);
+    CHECK(error_of(ops::conv2d(x.channels_last(), w, Tensor(), params), want) < 1e-6);
+    const Tensor wide = random_tensor({2, 10, 6, 7}, 3, -1, 1, dtype);
+    Tensor every_other = wide.slice(1, 0, 10, 2);
+    every_other.copy_from(x);
+    CHECK(error_of(ops::conv2d(every_other, w, Tensor(), params), want) < 1e-6);
+    const Tensor turned = w.permute({2, 3, 0, 1}).contiguous().permute({2, 3, 0, 1});
+    CHECK(error_of(ops::conv2d(x, turned, Tensor(), params), want) < 1e-6);
+    const Tensor dy = random_tensor({2, 4, 6, 7}, 5, -1, 1, dtype);
+    const Tensor dx = ops::conv2d_backward_input(dy, w, x.shape(), params);
+    CHECK(error_of(ops::conv2d_backward_input(dy.channels_last(), turned, x.shape(), params), dx) <
+          1e-6);
+    const auto grads = ops::conv2d_backward_weight(x, dy, w.shape(), true, params);
+    const auto moved =
+        ops::conv2d_backward_weight(every_other, dy.channels_last(), w.shape(), true, params);
+    CHECK(error_of(moved.dweight, grads.dweight) < 1e-6);
+    CHECK(error_of(moved.dbias, grads.dbias) < 1e-6);
+    // One value for all cells: strides of 0.
+    const Tensor flat = random_tensor({1, 1, 1, 1}, 6, -1, 1, dtype).expand({2, 5, 6, 7});
+    CHECK(error_of(ops::conv2d(flat, w, Tensor(), params),
+                   ops::conv2d(flat.clone(), w, Tensor(), params)) < 1e-6);
+  }
+}
+
+TEST_CASE("conv2d: an empty batch") {
+  for (const int64_t groups : {1, 4}) {
+    const Conv2dParams params = Conv2dParams::same(1, 1, groups);
+    const Tensor x = Tensor::empty({0, 4, 5, 5}),
+                 w = random_tensor({4, 4 / groups, 3, 3}, 1, -1, 1, DType::kF32);
+    const Tensor y = ops::conv2d(x, w, Tensor(), params);
+    CHECK(y.shape() == Shape{0, 4, 5, 5});
+    CHECK(ops::conv2d_backward_input(y, w, x.shape(), params).shape() == x.shape());
+    const auto grads = ops::conv2d_backward_weight(x, y, w.shape(), true, params);
+    CHECK(grads.dweight.to_vector<float>() == std::vector<float>(size_t(w.numel()), 0.0f));
+    CHECK(grads.dbias.to_vector<float>() == std::vector<float>(4, 0.0f));
+  }
+}
+
+TEST_CASE("conv2d: NaN reaches every cell whose window holds it, and no other") {
+  for (const int64_t groups : {1, 16}) {
+    Tensor x = random_tensor({1, 16, 9, 9}, 1, -1, 1, DType::kF32).channels_last();
+    x.slice(1, 3, 4).slice(2, 4, 5).slice(3, 4, 5).fill(NAN);
+    const Tensor w = random_tensor({16, 16 / groups, 3, 3}, 2, 0.5, 1, DType::kF32);
+    const Tensor y = ops::conv2d(x, w, Tensor(), Conv2dParams::same(1, 1, groups));
+    const auto values = y.to_vector<float>();
+    for (int64_t c = 0; c < 16; ++c) {
+      for (int64_t i = 0; i < 9; ++i) {
+        for (int64_t j = 0; j < 9; ++j) {
+          const bool near = std::abs(i - 4) <= 1 && std::abs(j - 4) <= 1;
+          CHECK(std::isnan(values[size_t((c * 9 + i) * 9 + j)]) ==
+                (near && (groups == 1 || c == 3)));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("conv2d: the same bits for the same threads, and right for any number") {
+  Context& context = Context::current();
+  const int before = context.threads();
+  for (const Case& at : {square(3, 24, 14, 24, 5, 1, 2, 24), square(3, 16, 9, 24, 3, 2, 1),
+                         square(1, 16, 12, 16, 3, 1, 1, 16)}) {
+    for (const int threads : {1, 2, 3, 5}) {
+      context.set_threads(threads);
+      check_against_reference(at);
+      const Tensor x = random_tensor(at.x, 1, -1, 1, DType::kF32);
+      const Tensor dy =
+          random_tensor(at.params.output_shape(at.x, at.weight), 2, -1, 1, DType::kF32);
+      const auto run = [&] {
+        return ops::conv2d_backward_weight(x, dy, at.weight, true, at.params).dweight;
+      };
+      CHECK(run().to_vector<float>() == run().to_vector<float>());
+    }
+  }
+  context.set_threads(before);
+}
+
+TEST_CASE("conv2d: f32 takes no reference kernel") {
+  Context& context = Context::current();
+  context.fallbacks.clear();
+  for (const Case& at :
+       {square(1, 3, 32, 16, 7, 2, 3), square(1, 16, 8, 32, 1, 1, 0), square(1, 16, 8, 16, 3, 1, 1),
+        square(1, 24, 8, 24, 7, 1, 3, 24), square(1, 24, 8, 24, 3, 2, 1, 24),
+        square(1, 16, 8, 16, 3, 1, 1, 4), square(1, 48, 8, 48, 3, 2, 1, 2)}) {
+    check_against_reference(at);
+  }
+  for (const auto& [op, runs] : context.fallbacks) {
+    MESSAGE(op << " fell back " << runs << " times");
+  }
+  CHECK(context.fallbacks.empty());
+}
+
+TEST_CASE("conv2d: shapes alone on meta") {
+  const Tensor x = Tensor::empty({8, 3, 224, 224}, DType::kF32, kMeta);
+  const Tensor w = Tensor::empty({64, 3, 7, 7}, DType::kF32, kMeta);
+  const Conv2dParams params = Conv2dParams::same(2, 3);
+  const Tensor y = ops::conv2d(x, w, Tensor(), params);
+  CHECK(y.is_meta());
+  CHECK(y.shape() == Shape{8, 64, 112, 112});
+  CHECK(ops::conv2d_backward_input(y, w, x.shape(), params).shape() == x.shape());
+  CHECK(ops::conv2d_backward_weight(x, y, w.shape(), false, params).dweight.shape() == w.shape());
+}
+
+TEST_CASE("conv2d: errors name the op, what was got and what was expected") {
+  const Tensor x = Tensor::zeros({1, 4, 5, 5}), w = Tensor::zeros({6, 4, 3, 3});
+  const auto run = [&](const Tensor& a, const Tensor& b, const Conv2dParams& p = {}) {
+    return ops::conv2d(a, b, Tensor(), p);
+  };
+  CHECK_ERROR(run(Tensor::zeros({4, 5, 5}), w), "conv2d: got an input of shape (4,5,5)");
+  CHECK_ERROR(run(x, Tensor::zeros({6, 4})), "conv2d: got a weight of shape (6,4)");
+  CHECK_ERROR(run(x, Tensor::zeros({6, 3, 3, 3})), "got 4 input channels, expected 3");
+  CHECK_ERROR(run(x, Tensor::zeros({5, 2, 3, 3}), Conv2dParams::same(1, 0, 2)),
+              "got 5 output channels, expected a multiple of 2 groups");
+  CHECK_ERROR(run(x, Tensor::zeros({6, 4, 6, 3})), "the kernel spans 6 rows");
+  CHECK_ERROR(run(x, Tensor::zeros({6, 4, 3, 6})), "the kernel spans 6 columns");
+  CHECK_ERROR(run(x, w, Conv2dParams::same(0, 0)), "got stride 0, expected at least 1");
+  CHECK_ERROR(run(x, w, Conv2dParams::same(1, -1)), "got padding -1, expected at least 0");
+  CHECK_ERROR(run(x, w, Conv2dParams::same(1, 0, 0)), "got groups 0, expected at least 1");
+  Conv2dParams flat;
+  flat.dilation = {1, 0};
+  CHECK_ERROR(run(x, w, flat), "got dilation 0, expected at least 1");
+  CHECK_ERROR(run(x, w.to(DType::kF64)), "got f32 and f64");
+  CHECK_ERROR(run(x.to(DType::kI32), w), "got i32, expected f32 or f64");
+  CHECK_ERROR(ops::conv2d(x, w, Tensor::zeros({5}), {}), "bias has shape (5), expected (6)");
+  CHECK_ERROR(ops::conv2d_backward_input(Tensor::zeros({1, 6, 4, 4}), w, x.shape(), {}),
+              "conv2d_backward_input: dy has shape (1,6,4,4), expected (1,6,3,3)");
+  CHECK_ERROR(ops::conv2d_backward_weight(x, Tensor::zeros({1, 6, 4, 4}), w.shape(), false, {}),
+              "conv2d_backward_weight: dy has shape (1,6,4,4), expected (1,6,3,3)");
+}
