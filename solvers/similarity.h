@@ -58,9 +58,10 @@ class StreamingCka {
   size_t positions_;
   CkaOptions options_;
   size_t batches_ = 0;
-  size_t images_ = 0;             // of the open batch; 0 when none is open
-  size_t packed_ = 0;             // floats in one packed Gram: images (images + 1) / 2
-  std::vector<float> grams_;      // (positions, packed_): centred, off-diagonal times sqrt 2
+  size_t images_ = 0;         // of the open batch; 0 when none is open
+  size_t packed_ = 0;         // floats in one packed Gram: images (images + 1) / 2
+  std::vector<float> grams_;  // (positions, packed_): centred, unit norm, off-diagonal times sqrt 2
+  std::vector<double> norms_;     // of the centred Grams of the open batch
   std::vector<uint8_t> present_;  // positions added to the open batch
   Matrix total_;                  // upper triangle: sum of ratios (biased) or of HSIC_1 (unbiased)
 };
