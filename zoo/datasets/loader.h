@@ -12,10 +12,9 @@
 
 #include "kintsugi/engine/core/tensor.h"
 #include "kintsugi/zoo/datasets/dataset.h"
+#include "kintsugi/zoo/datasets/resize.h"
 
 namespace kintsugi::zoo {
-
-enum class Interpolation { kBilinear, kBicubic };  // both antialiased where they shrink, as PIL's
 
 struct Augment {
   int crop_padding = 0;          // pad by so many black pixels on each side, crop back at random
@@ -94,6 +93,7 @@ class Loader {
  private:
   std::shared_ptr<const Dataset> dataset_;
   LoaderOptions options_;
+  bool resize_ = false;  // a size was asked for
 };
 
 // (N,C,H,W) f32, channels last in memory: (pixel / 255 - mean[c]) / std[c]. mean and std have
