@@ -41,7 +41,7 @@ inline Tensor read_npy(const std::filesystem::path& path) {
   return NpyFile::open(path).tensor();
 }
 
-// Row major, version 1.0 (2.0 where the header is long), atomically; any strides. bf16 is refused:
+// Row major, version 1.0, atomically; any strides. bf16 is refused:
 // NumPy has no such type.
 void write_npy(const std::filesystem::path& path, const Tensor& tensor);
 
