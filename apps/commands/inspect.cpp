@@ -1,0 +1,80 @@
+#include <iostream>
+
+#include "kintsugi/apps/commands/commands.h"
+#include "kintsugi/apps/json.h"
+#include "kintsugi/apps/text.h"
+#include "kintsugi/nn/blocks/stitch.h"
+#include "kintsugi/zoo/load.h"
+
+namespace kintsugi::apps::commands {
+
+namespace {
+
+Json cost_json(const nn::Cost& cost) {
+  return {{"params", cost.params}, {"macs", cost.macs}};
+}
+
+std::string shape_text(const nn::FeatureShape& shape) {
+  std::string text = std::to_string(shape.c) + "x" + std::to_string(shape.h) + "x" +
+                     std::to_string(shape.w) + " " + nn::name_of(shape.kind);
+  return shape.prefix_tokens ? text + " +" + std::to_string(shape.prefix_tokens) : text;
+}
+
+}  // namespace
+
+int inspect(Session& session) {
+  std::string what;
+  if (!session.parse(
+          "A network's blocks with shapes, parameters and MACs.",
+          {required({"NETWORK", &what,
+                     "a catalog name, a weights file or hub folder, or a PLAN.json"})})) {
+    return 0;
+  }
+
+  const zoo::LoadedNetwork loaded = zoo::open_network(what, false);
+  nn::Network& network = *loaded.network;
+  const nn::Cost total = network.cost(), stem = network.stem_cost(), head = network.head_cost();
+  Json blocks = Json::array();
+  std::vector<std::vector<std::string>> rows{{"block", "in", "out", "params", "MACs"}};
+  rows.push_back({"stem", network.input().str(), shape_text(network.feature_at(0)),
+                  count(stem.params), count(stem.macs)});
+  for (size_t i = 0; i < network.blocks().size(); ++i) {
+    const nn::Network::Block& block = network.blocks()[i];
+    const nn::Cost cost = network.block_cost(int64_t(i));
+    Json entry{{"name", block.name}, {"kind", nn::name_of(block.out.kind)}};
+    if (!block.out.is_grid()) entry["prefix_tokens"] = block.out.prefix_tokens;
+    if (block.in.kind != block.out.kind) entry["in_kind"] = nn::name_of(block.in.kind);
+    entry.update(cost_json(cost));
+    entry["in"] = json_of(block.in);
+    entry["out"] = json_of(block.out);
+    if (const auto* stitch = dynamic_cast<const nn::Stitch*>(block.module.get())) {
+      entry["stitch"] = stitch->mode();
+    }
+    blocks.push_back(std::move(entry));
+    rows.push_back({block.name, shape_text(block.in), shape_text(block.out), count(cost.params),
+                    count(cost.macs)});
+  }
+  rows.push_back({"head", shape_text(network.feature_at(network.positions() - 1)),
+                  std::to_string(network.classes()) + " classes", count(head.params),
+                  count(head.macs)});
+  rows.push_back({"all", "", "", count(total.params), count(total.macs)});
+
+  if (session.json()) {
+    Json result{{"name", network.name()}};
+    result.update(cost_json(total));
+    result["input"] = json_of(network.input());
+    result["classes"] = network.classes();
+    result["stem"] = cost_json(stem);
+    result["blocks"] = std::move(blocks);
+    result["head"] = cost_json(head);
+    if (!loaded.card.licence.empty()) result["licence"] = loaded.card.licence;
+    if (!loaded.card.facts.empty()) result["facts"] = loaded.card.facts;
+    std::cout << result.dump(1) << "\n";
+    return 0;
+  }
+  std::cout << network.name() << "\n" << table(rows);
+  for (const auto& [key, value] : loaded.card.facts) std::cout << key << ": " << value << "\n";
+  return 0;
+}
+
+}  // namespace kintsugi::apps::commands

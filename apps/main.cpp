@@ -1,0 +1,26 @@
+#include "kintsugi/apps/commands/commands.h"
+
+namespace {
+
+using namespace kintsugi::apps;
+
+constexpr Command kCommands[] = {
+    {"models", "the catalog of architectures, with costs", commands::models},
+    {"inspect", "a network's blocks, shapes and costs", commands::inspect},
+    {"infer", "logits of images", commands::infer},
+    {"eval", "accuracy on a data set", commands::eval},
+    {"similarity", "similarity of all positions of a zoo's networks", commands::similarity},
+    {"partition", "cut a zoo's networks into sets of equivalent blocks", commands::partition},
+    {"reassemble", "the best network of one block a set within a budget", commands::reassemble},
+    {"train", "train a network of the catalog", commands::train},
+    {"finetune", "train further a network with weights, or a reassembled one", commands::finetune},
+    {"subset", "write a small class-balanced part of a data set", commands::subset},
+    {"demo", "the main job, whole, on what is shipped", commands::demo},
+    {"bench", "kernels and networks against this machine's ceilings", commands::bench},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_command_line(kCommands, argc, argv);
+}
