@@ -92,24 +92,37 @@ bool depthwise(const ConvShape& s, const float* x, const float* weight, const fl
     for (int64_t c = 0; c < s.c; ++c) w[k * s.c + c] = weight[c * taps + k];
   }
   const DepthwiseKernels& kernels = depthwise_kernels();
-  over_rows(s.n, s.oh, s.c, grain(s, s.ow),
-            [&](int64_t image, int64_t first, int64_t last, int64_t begin, int64_t end) {
-              std::array<const float*, kMaxKernelRows> rows, weights;
-              DepthwiseRow row{rows.data(),  weights.data(), 0,   s.kw, s.stride_w,
-                               s.dilation_w, -s.left,        s.w, s.c,  bias,
-                               nullptr,      s.ow,           s.c};
-              for (int64_t i = first; i < last; ++i) {
-                row.rows = 0;
-                for (int64_t p = 0; p < s.kh; ++p) {
-                  const int64_t h = i * s.stride_h + p * s.dilation_h - s.top;
-                  if (h < 0 || h >= s.h) continue;
-                  rows[size_t(row.rows)] = x + (image * s.h + h) * s.w * s.c;
-                  weights[size_t(row.rows++)] = w + p * s.kw * s.c;
-                }
-                row.y = y + (image * s.oh + i) * s.ow * s.c;
-                kernels.row(row, begin, end);
-              }
-            });
+  const auto work = [&](int64_t image, int64_t first, int64_t last, int64_t begin, int64_t end) {
+    std::array<const float*, kMaxKernelRows> rows, weights;
+    DepthwiseRow row{};
+    row.x = rows.data();
+    row.weight = weights.data();
+    row.taps = s.kw;
+    row.stride = s.stride_w;
+    row.dilation = s.dilation_w;
+    row.offset = -s.left;
+    row.width = s.w;
+    row.channels = s.c;
+    row.bias = bias;
+    row.cells = s.ow;
+    row.y_step = s.c;
+    for (int64_t i = first; i < last; ++i) {
+      row.rows = 0;
+      for (int64_t p = 0; p < s.kh; ++p) {
+        const int64_t h = i * s.stride_h + p * s.dilation_h - s.top;
+        if (h < 0 || h >= s.h) continue;
+        rows[size_t(row.rows)] = x + (image * s.h + h) * s.w * s.c;
+        weights[size_t(row.rows++)] = w + p * s.kw * s.c;
+      }
+      // The rows that the next output row reads and this one does not.
+      const int64_t fresh = i * s.stride_h + (s.kh - 1) * s.dilation_h - s.top + 1;
+      row.next_rows = fresh > 0 && fresh + s.stride_h <= s.h ? s.stride_h : 0;
+      row.next = x + (image * s.h + fresh) * s.w * s.c;
+      row.y = y + (image * s.oh + i) * s.ow * s.c;
+      kernels.row(row, begin, end);
+    }
+  };
+  over_rows(s.n, s.oh, s.c, grain(s, s.ow), work);
   return true;
 }
 
@@ -117,35 +130,43 @@ bool depthwise_backward_input(const ConvShape& s, const float* dy, const float* 
   if (s.kh > kMaxKernelRows || (s.stride_w > 1 && s.dilation_w > 1)) return false;
   const std::vector<Residue> residues = residues_of(s, weight);
   const DepthwiseKernels& kernels = depthwise_kernels();
-  over_rows(
-      s.n, s.h, s.c, grain(s, s.w),
-      [&](int64_t image, int64_t first, int64_t last, int64_t begin, int64_t end) {
-        std::array<const float*, kMaxKernelRows> rows, weights;
-        std::array<int64_t, kMaxKernelRows> kernel_rows;
-        DepthwiseRow row{
-            rows.data(), weights.data(),  0, 0, 1, s.dilation_w, 0, s.ow, s.c, nullptr, nullptr,
-            0,           s.stride_w * s.c};
-        for (int64_t h = first; h < last; ++h) {
-          row.rows = 0;
-          for (int64_t p = 0; p < s.kh; ++p) {
-            const int64_t scaled = h + s.top - p * s.dilation_h;
-            if (scaled < 0 || scaled % s.stride_h != 0 || scaled / s.stride_h >= s.oh) continue;
-            rows[size_t(row.rows)] = dy + (image * s.oh + scaled / s.stride_h) * s.ow * s.c;
-            kernel_rows[size_t(row.rows++)] = p;
-          }
-          for (size_t r = 0; r < residues.size(); ++r) {
-            const Residue& residue = residues[r];
-            for (size_t p = 0; p < size_t(row.rows); ++p) {
-              weights[p] = residue.weight.data() + kernel_rows[p] * residue.taps * s.c;
-            }
-            row.taps = residue.taps;
-            row.offset = residue.offset;
-            row.cells = residue.cells;
-            row.y = dx + ((image * s.h + h) * s.w + int64_t(r)) * s.c;
-            kernels.row(row, begin, end);
-          }
+  const auto work = [&](int64_t image, int64_t first, int64_t last, int64_t begin, int64_t end) {
+    std::array<const float*, kMaxKernelRows> rows, weights;
+    std::array<int64_t, kMaxKernelRows> kernel_rows;
+    DepthwiseRow row{};
+    row.x = rows.data();
+    row.weight = weights.data();
+    row.stride = 1;
+    row.dilation = s.dilation_w;
+    row.width = s.ow;
+    row.channels = s.c;
+    row.y_step = s.stride_w * s.c;
+    for (int64_t h = first; h < last; ++h) {
+      row.rows = 0;
+      for (int64_t p = 0; p < s.kh; ++p) {
+        const int64_t scaled = h + s.top - p * s.dilation_h;
+        if (scaled < 0 || scaled % s.stride_h != 0 || scaled / s.stride_h >= s.oh) continue;
+        rows[size_t(row.rows)] = dy + (image * s.oh + scaled / s.stride_h) * s.ow * s.c;
+        kernel_rows[size_t(row.rows++)] = p;
+      }
+      const int64_t fresh = (h + s.top) / s.stride_h + 1;
+      const bool ahead = fresh < s.oh && (h + s.top) % s.stride_h == 0;
+      row.next = dy + (image * s.oh + fresh) * s.ow * s.c;
+      for (size_t r = 0; r < residues.size(); ++r) {
+        const Residue& residue = residues[r];
+        for (size_t p = 0; p < size_t(row.rows); ++p) {
+          weights[p] = residue.weight.data() + kernel_rows[p] * residue.taps * s.c;
         }
-      });
+        row.next_rows = ahead && r == 0 ? 1 : 0;
+        row.taps = residue.taps;
+        row.offset = residue.offset;
+        row.cells = residue.cells;
+        row.y = dx + ((image * s.h + h) * s.w + int64_t(r)) * s.c;
+        kernels.row(row, begin, end);
+      }
+    }
+  };
+  over_rows(s.n, s.h, s.c, grain(s, s.w), work);
   return true;
 }
 

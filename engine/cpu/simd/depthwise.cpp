@@ -19,6 +19,11 @@ inline void tile(const DepthwiseRow& a, int64_t cell, int64_t c, const L& lanes)
   for (int t = 0; t < kTile; ++t) sums[t] = start;
   const int64_t first = cell * kStride + a.offset;
   const bool inside = first >= 0 && first + kSpan <= a.width;
+  for (int64_t r = 0; r < a.next_rows; ++r) {
+    const float* const next = a.next + (r * a.width + cell * kStride) * a.channels + c;
+#pragma GCC unroll 16
+    for (int p = 0; p < kTile * kStride; ++p) __builtin_prefetch(next + p * a.channels, 0, 2);
+  }
   for (int64_t r = 0; r < a.rows; ++r) {
     Vec weights[kTaps];
 #pragma GCC unroll 16

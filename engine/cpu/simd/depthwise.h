@@ -17,6 +17,8 @@ struct DepthwiseRow {
   int64_t stride, dilation, offset;
   int64_t width, channels;
   const float* bias;  // or null
+  const float* next;  // what the next call will read first (next_rows rows): prefetched; or null
+  int64_t next_rows;
   float* y;
   int64_t cells, y_step;  // y_step floats from cell to cell
 };
