@@ -59,8 +59,4 @@ std::vector<FitResult> fit_stitches(nn::Network& network, const PlanFile& plan,
                                     const std::function<void(double)>& progress = {},
                                     std::stop_token stop = {});
 
-// Replaces the running statistics of every batch norm by the exact ones over these images (at most).
-void recalibrate_batch_norms(nn::Network& network, const Preprocessing& preprocessing,
-                             std::shared_ptr<const Dataset> data, int64_t images, uint64_t seed = 0);
-
 }  // namespace kintsugi::zoo

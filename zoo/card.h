@@ -12,14 +12,14 @@
 namespace kintsugi::zoo {
 
 struct Card {
-  std::string architecture;  // a name of the catalog; "" for a reassembled network
+  std::string architecture = {};  // a name of the catalog; "" for a reassembled network
   int64_t classes = 0;
-  Shape input;               // (C,H,W)
-  Preprocessing preprocessing;
-  std::vector<std::string> labels;  // of the classes; may be empty
-  std::string licence;              // SPDX, "" where unknown
+  Shape input = {};          // (C,H,W)
+  Preprocessing preprocessing = {};
+  std::vector<std::string> labels = {};  // of the classes; may be empty
+  std::string licence = {};  // SPDX, "" where unknown
   // How the weights came about, for people: "command", "seed", "epochs", "data", "top1", "hours", ...
-  std::map<std::string, std::string> facts;
+  std::map<std::string, std::string> facts = {};
 };
 
 // The card of a variant as it stands in the catalog.

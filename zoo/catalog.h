@@ -12,7 +12,7 @@ namespace kintsugi::zoo {
 
 // How images become a network's input; it belongs to the network, not to the data.
 struct Preprocessing {
-  std::vector<double> mean, std;  // per input channel, for pixels in [0,1]
+  std::vector<double> mean = {}, std = {};  // per input channel, for pixels in [0,1]
   std::string interpolation = "bilinear";
   double crop_pct = 1;
 };
@@ -25,7 +25,7 @@ Preprocessing fashion_mnist_preprocessing();
 
 struct BuildOptions {
   int64_t classes = 0;      // 0: the variant's
-  Shape input;              // (C,H,W); rank 0: the variant's
+  Shape input = {};         // (C,H,W); rank 0: the variant's
   double drop_path = 0;     // of the last block; grows linearly from 0 (Huang et al. 2016)
 };
 
@@ -36,7 +36,7 @@ struct Variant {
   int64_t classes = 1000;
   Preprocessing preprocessing = imagenet_preprocessing();
   // Builds with classes, input and drop_path filled in. Shape-only weights.
-  std::function<std::shared_ptr<nn::Network>(const Variant&, const BuildOptions&)> build;
+  std::function<std::shared_ptr<nn::Network>(const Variant&, const BuildOptions&)> build = {};
 };
 
 // All variants, in the order of the families' table.

@@ -9,6 +9,7 @@
 #include "kintsugi/solvers/partition.h"
 #include "kintsugi/solvers/similarity.h"
 #include "kintsugi/zoo/datasets/dataset.h"
+#include "kintsugi/zoo/datasets/loader.h"
 #include "kintsugi/zoo/files.h"
 #include "kintsugi/zoo/load.h"
 
@@ -25,6 +26,13 @@ struct ZooMember {
 };
 // All networks of a zoo with weights. A zoo of one, or a name twice, is an Error.
 std::vector<ZooMember> load_zoo(const ZooFile& zoo);
+
+// How a loader must yield pixels for a network of this input and preprocessing.
+LoaderOptions loader_options(const Shape& input, const Preprocessing& preprocessing,
+                             int64_t batch_size);
+// The first `images` indices (at most) of the data set's order under a seed.
+std::vector<int64_t> seeded_images(const std::shared_ptr<const Dataset>& data, int64_t images,
+                                   uint64_t seed);
 
 struct SimilarityOptions {
   int64_t images = 2048;     // at most; the first of the seeded order

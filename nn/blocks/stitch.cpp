@@ -70,21 +70,33 @@ Variable Stitch::resample(const Variable& x) const {
   return resize2d(y, out_.h, out_.w, ops::Interpolation::kBilinear);
 }
 
+Tensor Stitch::rows(const Variable& x) const {
+  const Tensor grid = resample(x).value();
+  const int64_t n = grid.size(0), c = grid.size(1), s = stride_;
+  const int64_t h = grid.size(2) / s, w = grid.size(3) / s;
+  // (N,C,OH,s,OW,s) -> (N,OH,OW,C,s,s): the order of a kernel's weights.
+  return grid.contiguous().view({n, c, h, s, w, s}).permute({0, 2, 4, 1, 3, 5}).contiguous().view(
+      {n * h * w, c * s * s});
+}
+
 Variable Stitch::forward(const Variable& x) {
   using namespace autograd;
   Variable y = resample(x);
   if (on_tokens_) y = grid_to_tokens(y);
   y = project_(norm_(y));
-  if (form_ == StitchForm::kDery) y = leaky_relu(y, 0.1);
+  if (form_ == StitchForm::kDery) {
+    ObserveActivations::show(y);
+    y = leaky_relu(y, 0.1);
+  }
   return !on_tokens_ && !out_.is_grid() ? grid_to_tokens(y) : y;
 }
 
 void Stitch::set_projection(const Tensor& weight, const Tensor& bias, const Tensor& mean,
                             const Tensor& variance) {
-  if (stride_ != 1) fail(ErrorKind::kUsage, "stitch: least squares needs a projection of stride 1");
-  if (weight.shape() != Shape{out_.c, in_.c}) {
+  const int64_t taps = stride_ * stride_;
+  if (weight.shape() != Shape{out_.c, in_.c * taps}) {
     fail(ErrorKind::kShape, "stitch: got a projection ", weight.shape(), ", expected ",
-         Shape{out_.c, in_.c});
+         Shape{out_.c, in_.c * taps});
   }
   State state = this->state();
   Tensor projection = weight.to(DType::kF32).contiguous().clone();
@@ -92,7 +104,9 @@ void Stitch::set_projection(const Tensor& weight, const Tensor& bias, const Tens
     float* w = projection.data<float>();
     const auto v = variance.to_vector<double>();
     for (int64_t o = 0; o < out_.c; ++o) {
-      for (int64_t i = 0; i < in_.c; ++i) w[o * in_.c + i] *= float(std::sqrt(v[size_t(i)] + 1e-5));
+      for (int64_t i = 0; i < in_.c * taps; ++i) {
+        w[o * in_.c * taps + i] *= float(std::sqrt(v[size_t(i / taps)] + 1e-5));
+      }
     }
     state.at("norm.running_mean") = mean.to(DType::kF32);
     state.at("norm.running_var") = variance.to(DType::kF32);

@@ -29,13 +29,14 @@ class Stitch : public Module {
   const FeatureShape& in() const { return in_; }
   const FeatureShape& out() const { return out_; }  // without prefix tokens
 
-  // x without prefix tokens, as a grid of the output's size where the projection has no stride: what
-  // the projection sees, and so the left side of the least-squares fit.
-  Variable resample(const Variable& x) const;
+  // What the projection sees of a feature, one row a place that it writes: (N*OH*OW, I*stride*stride),
+  // before the norm. The left side of the least-squares fit.
+  Tensor rows(const Variable& x) const;
 
-  // Takes y = weight * x + bias, weight (O,I), bias (O), as the projection. The dery form, which has
-  // no bias and an activation after it, takes it around the mean: `mean` and `variance` (I) of x become
-  // its norm's statistics. Only where the projection has no stride.
+  // Takes y = weight * row + bias, weight (O,I*stride*stride), bias (O), as the projection. The dery
+  // form, which has no bias and an activation after it, takes it around the mean: `mean` and
+  // `variance` (I) of x become its batch norm's statistics; between tokens, whose norm is another for
+  // each token, it takes the weight as it is.
   void set_projection(const Tensor& weight, const Tensor& bias, const Tensor& mean,
                       const Tensor& variance);
 
@@ -43,6 +44,8 @@ class Stitch : public Module {
   Variable forward(const Variable& x) override;
 
  private:
+  // x without prefix tokens, as a grid of the output's size where the projection has no stride.
+  Variable resample(const Variable& x) const;
   FeatureShape in_, out_;
   StitchForm form_;
   int64_t stride_ = 1;

@@ -93,6 +93,21 @@ class Activation : public Module {
   Variable scale_, bias_;
 };
 
+// While it lives, this thread's activations (those of stitches too) show their inputs: the codes of
+// training-free proxies are read there.
+class ObserveActivations {
+ public:
+  explicit ObserveActivations(std::function<void(const Tensor& pre_activation)> observer);
+  ~ObserveActivations();
+  ObserveActivations(const ObserveActivations&) = delete;
+  ObserveActivations& operator=(const ObserveActivations&) = delete;
+  static void show(const Variable& x);
+
+ private:
+  std::function<void(const Tensor&)> observer_;
+  ObserveActivations* outer_;
+};
+
 class MaxPool2d : public Module {
  public:
   explicit MaxPool2d(const ops::Pool2dParams& params) : params_(params) {}
