@@ -13,7 +13,7 @@ namespace kintsugi::cpu {
 namespace {
 
 constexpr int64_t kMaxKernelRows = 64;
-constexpr int64_t kChannelBlock = 64;  // so that the rows a block reads stay in the cache
+constexpr int64_t kChannelBlock = 128;  // so that the rows a block reads stay in the cache
 
 // Scratch floats from the engine's pool.
 class Floats {
