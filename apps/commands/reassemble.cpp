@@ -1,4 +1,5 @@
 #include <iostream>
+#include <sstream>
 
 #include "kintsugi/apps/commands/commands.h"
 #include "kintsugi/apps/json.h"
@@ -51,10 +52,10 @@ std::vector<std::string> row_of(const zoo::PlanFile& plan) {
 // PLAN.json, PLAN.2.json, PLAN.3.json, ...
 std::filesystem::path numbered(const std::filesystem::path& path, size_t index) {
   if (index == 0) return path;
-  std::filesystem::path name = path.stem();
-  name += "." + std::to_string(index + 1);
-  name += path.extension();
-  return path.parent_path() / name;
+  const std::string end = path.extension().string();
+  std::ostringstream name;
+  name << path.stem().string() << "." << index + 1 << end;
+  return path.parent_path() / name.str();
 }
 
 }  // namespace
