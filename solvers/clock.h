@@ -15,6 +15,9 @@ class Clock {
   double seconds() const {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   }
+  double limit() const { return control_.seconds; }
+  // For a call within this one: the time left, the same stop, no progress of its own.
+  Control rest() const { return {std::max(0.0, control_.seconds - seconds()), control_.stop, {}}; }
   bool stopped() const { return control_.stop.stop_requested(); }
   bool over() const { return stopped() || seconds() >= control_.seconds; }
 

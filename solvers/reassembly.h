@@ -19,16 +19,16 @@ namespace kintsugi::solvers {
 enum class FeatureKind { kGrid, kTokens };
 
 struct Resource {
-  std::string name;                                         // "params", "macs", ...
+  std::string name = {};                                         // "params", "macs", ...
   double budget = std::numeric_limits<double>::infinity();  // the sum of costs may not exceed it
 };
 
 struct Candidate {
   size_t model = 0;
   double value = 0;
-  std::vector<double> cost;       // one per resource, finite, >= 0: the block itself
-  std::vector<double> stem_cost;  // added when it stands first: its network's stem; empty: none
-  std::vector<double> head_cost;  // added when it stands last: the head on its width; empty: none
+  std::vector<double> cost = {};       // one per resource, finite, >= 0: the block itself
+  std::vector<double> stem_cost = {};  // added when it stands first: its network's stem; empty: none
+  std::vector<double> head_cost = {};  // added when it stands last: the head on its width; empty: none
   FeatureKind in = FeatureKind::kGrid;
   FeatureKind out = FeatureKind::kGrid;
   bool forced = false;     // every answer holds it
@@ -38,7 +38,7 @@ struct Candidate {
 struct Stitch {
   bool possible = true;
   double value = 0;
-  std::vector<double> cost;  // one per resource; empty: free (the blocks are neighbours at home)
+  std::vector<double> cost = {};  // one per resource; empty: free (the blocks are neighbours at home)
 };
 
 struct ReassemblyProblem {
@@ -74,7 +74,7 @@ const char* to_string(ReassemblyStatus status);  // "optimal", "feasible", "infe
 struct Assembly {
   std::vector<size_t> chosen;  // K: the candidate's index in its stage
   double objective = 0;
-  std::vector<double> cost;  // one per resource: stem, blocks, stitches and head
+  std::vector<double> cost = {};  // one per resource: stem, blocks, stitches and head
 };
 
 // What one budget would have to be, all else as it is, for an assembly to exist.

@@ -28,7 +28,7 @@ struct Term {
 };
 
 struct Row {
-  std::vector<Term> terms;  // each variable at most once
+  std::vector<Term> terms = {};  // each variable at most once
   double lower = -kInfinity;
   double upper = kInfinity;
   std::string name = {};

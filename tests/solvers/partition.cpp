@@ -200,7 +200,8 @@ TEST_CASE("partition: evaluate refuses what breaks a rule") {
   const Partition good = exact_partition(problem).best;
   Partition bad = good;
   bad.cuts[0][0] = bad.cuts[0][1];
-  expect_error(ErrorKind::kUsage, "block 1 of network 0 is nodes 1 to 4", [&] { evaluate(problem, bad); });
+  expect_error(ErrorKind::kUsage, "block 1 of network 0 is nodes 1 to 4",
+               [&] { evaluate(problem, bad); });
   bad = good;
   bad.anchors[1].last += 1;
   expect_error(ErrorKind::kUsage, "anchor of set 2", [&] { evaluate(problem, bad); });

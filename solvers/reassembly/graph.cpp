@@ -1,0 +1,100 @@
+#include "kintsugi/solvers/reassembly/graph.h"
+
+#include <algorithm>
+
+namespace kintsugi::solvers::reassembly {
+
+namespace {
+
+void add_to(std::vector<double>& sum, const std::vector<double>& term) {
+  for (size_t r = 0; r < term.size(); ++r) sum[r] += term[r];
+}
+
+}  // namespace
+
+Graph make_graph(const ReassemblyProblem& problem) {
+  Graph graph;
+  const size_t stages = problem.stages.size(), resources = problem.resources.size();
+  for (const Resource& r : problem.resources) graph.budget.push_back(r.budget);
+  graph.max_per_model = problem.max_per_model == 0 ? (stages + 1) / 2 : problem.max_per_model;
+  graph.min_models = problem.min_models;
+  for (size_t k = 0; k < stages; ++k) {
+    const std::vector<Candidate>& list = problem.stages[k];
+    const bool forced =
+        std::any_of(list.begin(), list.end(), [](const auto& c) { return c.forced; });
+    std::vector<Node> nodes;
+    for (size_t c = 0; c < list.size(); ++c) {
+      graph.models = std::max(graph.models, list[c].model + 1);
+      if (list[c].forbidden || (forced && !list[c].forced)) continue;
+      Node node{c, list[c].model, list[c].value, list[c].cost};
+      if (k == 0) add_to(node.cost, list[c].stem_cost);
+      if (k + 1 == stages) add_to(node.cost, list[c].head_cost);
+      nodes.push_back(std::move(node));
+    }
+    graph.nodes.push_back(std::move(nodes));
+  }
+  for (size_t k = 0; k + 1 < stages; ++k) {
+    const auto &left = graph.nodes[k], &right = graph.nodes[k + 1];
+    Matrix value(left.size(), right.size(), kNever);
+    std::vector<double> cost(left.size() * right.size() * resources, 0);
+    for (size_t a = 0; a < left.size(); ++a) {
+      for (size_t b = 0; b < right.size(); ++b) {
+        const size_t from = left[a].candidate, to = right[b].candidate;
+        const Stitch& stitch = problem.stitches[k][from][to];
+        const bool back = problem.stages[k][from].out == FeatureKind::kTokens &&
+                          problem.stages[k + 1][to].in == FeatureKind::kGrid;
+        if (!stitch.possible || (problem.grids_before_tokens && back)) continue;
+        value(a, b) = stitch.value;
+        std::copy(stitch.cost.begin(), stitch.cost.end(),
+                  cost.begin() + ptrdiff_t((a * right.size() + b) * resources));
+      }
+    }
+    graph.arc_value.push_back(std::move(value));
+    graph.arc_cost.push_back(std::move(cost));
+  }
+  return graph;
+}
+
+double Graph::value_of(const Path& path) const {
+  double value = 0;
+  for (size_t k = 0; k < path.size(); ++k) {
+    value += nodes[k][path[k]].value;
+    if (k > 0) value += arc_value[k - 1](path[k - 1], path[k]);
+  }
+  return value;
+}
+
+std::vector<double> Graph::cost_of(const Path& path) const {
+  std::vector<double> sum(resources(), 0);
+  for (size_t k = 0; k < path.size(); ++k) {
+    add_to(sum, nodes[k][path[k]].cost);
+    if (k == 0) continue;
+    const double* arc = costs(k - 1, path[k - 1], path[k]);
+    for (size_t r = 0; r < resources(); ++r) sum[r] += arc[r];
+  }
+  return sum;
+}
+
+bool Graph::admits(const Path& path) const {
+  if (value_of(path) == kNever) return false;
+  const std::vector<double> cost = cost_of(path);
+  for (size_t r = 0; r < resources(); ++r) {
+    if (!within(cost[r], budget[r])) return false;
+  }
+  std::vector<size_t> count(models, 0);
+  size_t distinct = 0;
+  for (size_t k = 0; k < path.size(); ++k) {
+    const size_t n = ++count[nodes[k][path[k]].model];
+    if (n > max_per_model) return false;
+    distinct += n == 1;
+  }
+  if (distinct < min_models) return false;
+  for (const NoGood& bad : no_goods) {
+    size_t common = 0;
+    for (size_t k = 0; k < path.size(); ++k) common += path[k] == bad.path[k];
+    if (common > bad.most) return false;
+  }
+  return true;
+}
+
+}  // namespace kintsugi::solvers::reassembly

@@ -1,0 +1,70 @@
+// The reassembly problem as a layered graph with additive costs, for the solvers. Internal.
+#pragma once
+
+#include "kintsugi/solvers/clock.h"
+#include "kintsugi/solvers/matrix.h"
+#include "kintsugi/solvers/reassembly.h"
+
+namespace kintsugi::solvers::reassembly {
+
+inline constexpr double kNever = -std::numeric_limits<double>::infinity();
+inline constexpr double kUnlimited = std::numeric_limits<double>::infinity();
+
+using Path = std::vector<size_t>;  // one node of each stage
+
+struct Node {
+  size_t candidate;  // its index in the problem's stage
+  size_t model;
+  double value;
+  std::vector<double> cost;  // stem and head included where they fall to it
+};
+
+// At most `most` nodes in common with `path`.
+struct NoGood {
+  Path path;
+  size_t most;
+};
+
+struct Graph {
+  std::vector<std::vector<Node>> nodes;
+  std::vector<Matrix> arc_value;              // [k](left, right); kNever: no arc
+  std::vector<std::vector<double>> arc_cost;  // [k](left, right, resource)
+  std::vector<double> budget;
+  size_t models = 0;
+  size_t max_per_model = 1;
+  size_t min_models = 1;
+  std::vector<NoGood> no_goods;
+
+  size_t stages() const { return nodes.size(); }
+  size_t resources() const { return budget.size(); }
+  const double* costs(size_t k, size_t left, size_t right) const {
+    return arc_cost[k].data() + (left * nodes[k + 1].size() + right) * resources();
+  }
+  // Rounding must not throw out what lies on the budget; below half a unit up to 10^14.
+  static bool within(double cost, double budget) {
+    return cost <= budget + 4e-15 * (budget < kUnlimited ? budget : 0);
+  }
+  double value_of(const Path& path) const;  // kNever where an arc is missing
+  std::vector<double> cost_of(const Path& path) const;
+  bool admits(const Path& path) const;  // every rule and budget
+};
+
+// Forbidden candidates are gone, a forced one stands alone in its stage, the order rule's arcs too.
+Graph make_graph(const ReassemblyProblem& problem);
+
+struct Answer {
+  enum class Status { kOptimal, kFeasible, kInfeasible, kUnknown } status = Status::kUnknown;
+  Path path;
+  double objective = kNever;
+  double bound = kUnlimited;
+  uint64_t work = 0;
+};
+
+Answer solve_labels(const Graph& graph, const Clock& clock);
+Answer solve_glpk(const Graph& graph, const Clock& clock);
+Answer solve_exhaustive(const Graph& graph, const Clock& clock);
+
+// Why a problem has no answer, and what would help.
+void explain(const ReassemblyProblem& problem, const Clock& clock, ReassemblyResult& result);
+
+}  // namespace kintsugi::solvers::reassembly
