@@ -309,6 +309,6 @@ void weight(const ConvShape& shape, const float* x, const float* dy, int64_t row
 
 }  // namespace
 
-const DepthwiseKernels depthwise_kernels_table = {row, weight};
+extern const DepthwiseKernels depthwise_kernels_table = {row, weight};
 
 }  // namespace kintsugi::cpu::KINTSUGI_ISA

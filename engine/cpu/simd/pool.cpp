@@ -132,6 +132,7 @@ void maximum_backward(const float* dy, const int32_t* indices, const PoolRows& a
 
 }  // namespace
 
-const PoolKernels pool_kernels_table = {average, average_backward, maximum, maximum_backward};
+extern const PoolKernels pool_kernels_table = {average, average_backward, maximum,
+                                               maximum_backward};
 
 }  // namespace kintsugi::cpu::KINTSUGI_ISA
