@@ -48,10 +48,10 @@ Tensor empty_broadcast(const char* op, std::initializer_list<const Tensor*> oper
 }  // namespace
 
 const char* name_of(Unary op) {
-  constexpr const char* kNames[] = {
-      "neg",  "abs",       "exp",  "log",       "sqrt",        "rsqrt",   "square", "reciprocal",
-      "relu", "gelu",      "gelu_tanh", "silu", "hardswish",   "hardsigmoid", "sigmoid", "tanh",
-      "relu6"};
+  constexpr const char* kNames[] = {"neg",       "abs",    "exp",        "log",         "sqrt",
+                                    "rsqrt",     "square", "reciprocal", "relu",        "gelu",
+                                    "gelu_tanh", "silu",   "hardswish",  "hardsigmoid", "sigmoid",
+                                    "tanh",      "relu6"};
   return kNames[static_cast<int>(op)];
 }
 
@@ -63,8 +63,9 @@ const char* name_of(Binary op) {
 Tensor unary(Unary op, const Tensor& x) {
   detail::require_floating(name_of(op), x);
   Tensor y = empty_in_order_of(x);
-  detail::dispatch({name_of(op), {&x}, {&y}}, [&] { return cpu::unary(op, x, y); },
-                   [&] { ref::unary(op, x, y); });
+  detail::dispatch(
+      {name_of(op), {&x}, {&y}}, [&] { return cpu::unary(op, x, y); },
+      [&] { ref::unary(op, x, y); });
   return y;
 }
 
@@ -72,43 +73,47 @@ Tensor unary_backward(Unary op, const Tensor& x, const Tensor& y, const Tensor& 
   require_gradient(name_of(op), x, dy);
   detail::require_shape(name_of(op), "y", y, x.shape());
   Tensor dx = empty_in_order_of(x);
-  detail::dispatch({name_of(op), {&x, &y, &dy}, {&dx}, 0, "backward"},
-                   [&] { return cpu::unary_backward(op, x, y, dy, dx); },
-                   [&] { ref::unary_backward(op, x, y, dy, dx); });
+  detail::dispatch(
+      {name_of(op), {&x, &y, &dy}, {&dx}, 0, "backward"},
+      [&] { return cpu::unary_backward(op, x, y, dy, dx); },
+      [&] { ref::unary_backward(op, x, y, dy, dx); });
   return dx;
 }
 
 Tensor leaky_relu(const Tensor& x, double slope) {
   detail::require_floating("leaky_relu", x);
   Tensor y = empty_in_order_of(x);
-  detail::dispatch({"leaky_relu", {&x}, {&y}}, [&] { return cpu::leaky_relu(x, slope, y); },
-                   [&] { ref::leaky_relu(x, slope, y); });
+  detail::dispatch(
+      {"leaky_relu", {&x}, {&y}}, [&] { return cpu::leaky_relu(x, slope, y); },
+      [&] { ref::leaky_relu(x, slope, y); });
   return y;
 }
 
 Tensor leaky_relu_backward(const Tensor& x, const Tensor& dy, double slope) {
   require_gradient("leaky_relu_backward", x, dy);
   Tensor dx = empty_in_order_of(x);
-  detail::dispatch({"leaky_relu_backward", {&x, &dy}, {&dx}},
-                   [&] { return cpu::leaky_relu_backward(x, dy, slope, dx); },
-                   [&] { ref::leaky_relu_backward(x, dy, slope, dx); });
+  detail::dispatch(
+      {"leaky_relu_backward", {&x, &dy}, {&dx}},
+      [&] { return cpu::leaky_relu_backward(x, dy, slope, dx); },
+      [&] { ref::leaky_relu_backward(x, dy, slope, dx); });
   return dx;
 }
 
 Tensor pow(const Tensor& x, double exponent) {
   detail::require_floating("pow", x);
   Tensor y = empty_in_order_of(x);
-  detail::dispatch({"pow", {&x}, {&y}}, [&] { return cpu::pow(x, exponent, y); },
-                   [&] { ref::pow(x, exponent, y); });
+  detail::dispatch(
+      {"pow", {&x}, {&y}}, [&] { return cpu::pow(x, exponent, y); },
+      [&] { ref::pow(x, exponent, y); });
   return y;
 }
 
 Tensor pow_backward(const Tensor& x, const Tensor& dy, double exponent) {
   require_gradient("pow_backward", x, dy);
   Tensor dx = empty_in_order_of(x);
-  detail::dispatch({"pow_backward", {&x, &dy}, {&dx}},
-                   [&] { return cpu::pow_backward(x, dy, exponent, dx); },
-                   [&] { ref::pow_backward(x, dy, exponent, dx); });
+  detail::dispatch(
+      {"pow_backward", {&x, &dy}, {&dx}}, [&] { return cpu::pow_backward(x, dy, exponent, dx); },
+      [&] { ref::pow_backward(x, dy, exponent, dx); });
   return dx;
 }
 
@@ -118,25 +123,28 @@ Tensor clamp(const Tensor& x, double low, double high) {
     fail(ErrorKind::kUsage, "clamp: got low ", low, " and high ", high, ", expected low <= high");
   }
   Tensor y = empty_in_order_of(x);
-  detail::dispatch({"clamp", {&x}, {&y}}, [&] { return cpu::clamp(x, low, high, y); },
-                   [&] { ref::clamp(x, low, high, y); });
+  detail::dispatch(
+      {"clamp", {&x}, {&y}}, [&] { return cpu::clamp(x, low, high, y); },
+      [&] { ref::clamp(x, low, high, y); });
   return y;
 }
 
 Tensor clamp_backward(const Tensor& x, const Tensor& dy, double low, double high) {
   require_gradient("clamp_backward", x, dy);
   Tensor dx = empty_in_order_of(x);
-  detail::dispatch({"clamp_backward", {&x, &dy}, {&dx}},
-                   [&] { return cpu::clamp_backward(x, dy, low, high, dx); },
-                   [&] { ref::clamp_backward(x, dy, low, high, dx); });
+  detail::dispatch(
+      {"clamp_backward", {&x, &dy}, {&dx}},
+      [&] { return cpu::clamp_backward(x, dy, low, high, dx); },
+      [&] { ref::clamp_backward(x, dy, low, high, dx); });
   return dx;
 }
 
 Tensor affine(const Tensor& x, double scale, double shift) {
   detail::require_floating("affine", x);
   Tensor y = empty_in_order_of(x);
-  detail::dispatch({"affine", {&x}, {&y}}, [&] { return cpu::affine(x, scale, shift, y); },
-                   [&] { ref::affine(x, scale, shift, y); });
+  detail::dispatch(
+      {"affine", {&x}, {&y}}, [&] { return cpu::affine(x, scale, shift, y); },
+      [&] { ref::affine(x, scale, shift, y); });
   return y;
 }
 
@@ -145,9 +153,9 @@ Tensor star_relu(const Tensor& x, const Tensor& scale, const Tensor& bias) {
   require_number("star_relu", "scale", scale, x);
   require_number("star_relu", "bias", bias, x);
   Tensor y = empty_in_order_of(x);
-  detail::dispatch({"star_relu", {&x, &scale, &bias}, {&y}},
-                   [&] { return cpu::star_relu(x, scale, bias, y); },
-                   [&] { ref::star_relu(x, scale, bias, y); });
+  detail::dispatch(
+      {"star_relu", {&x, &scale, &bias}, {&y}}, [&] { return cpu::star_relu(x, scale, bias, y); },
+      [&] { ref::star_relu(x, scale, bias, y); });
   return y;
 }
 
@@ -167,8 +175,9 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b) {
   detail::require_floating(name_of(op), a);
   detail::require_same_dtype(name_of(op), a, b);
   Tensor y = empty_broadcast(name_of(op), {&a, &b}, a.dtype());
-  detail::dispatch({name_of(op), {&a, &b}, {&y}}, [&] { return cpu::binary(op, a, b, y); },
-                   [&] { ref::binary(op, a, b, y); });
+  detail::dispatch(
+      {name_of(op), {&a, &b}, {&y}}, [&] { return cpu::binary(op, a, b, y); },
+      [&] { ref::binary(op, a, b, y); });
   return y;
 }
 
@@ -177,9 +186,10 @@ void add_in_place(Tensor& dst, const Tensor& src) {
   detail::require_same_dtype("add_in_place", dst, src);
   detail::require_shape("add_in_place", "src", src, dst.shape());
   dst.bump_version();
-  detail::dispatch({"add_in_place", {&dst, &src}, {&dst}},
-                   [&] { return cpu::binary(Binary::kAdd, dst, src, dst); },
-                   [&] { ref::binary(Binary::kAdd, dst, src, dst); });
+  detail::dispatch(
+      {"add_in_place", {&dst, &src}, {&dst}},
+      [&] { return cpu::binary(Binary::kAdd, dst, src, dst); },
+      [&] { ref::binary(Binary::kAdd, dst, src, dst); });
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
@@ -190,9 +200,9 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   detail::require_floating("where", a);
   detail::require_same_dtype("where", a, b);
   Tensor y = empty_broadcast("where", {&a, &b, &condition}, a.dtype());
-  detail::dispatch({"where", {&condition, &a, &b}, {&y}},
-                   [&] { return cpu::where(condition, a, b, y); },
-                   [&] { ref::where(condition, a, b, y); });
+  detail::dispatch(
+      {"where", {&condition, &a, &b}, {&y}}, [&] { return cpu::where(condition, a, b, y); },
+      [&] { ref::where(condition, a, b, y); });
   return y;
 }
 
@@ -200,8 +210,9 @@ Tensor compare(Compare op, const Tensor& a, const Tensor& b) {
   if (a.dtype() != DType::kI64) detail::require_floating("compare", a);
   detail::require_same_dtype("compare", a, b);
   Tensor y = empty_broadcast("compare", {&a, &b}, DType::kBool);
-  detail::dispatch({"compare", {&a, &b}, {&y}}, [&] { return cpu::compare(op, a, b, y); },
-                   [&] { ref::compare(op, a, b, y); });
+  detail::dispatch(
+      {"compare", {&a, &b}, {&y}}, [&] { return cpu::compare(op, a, b, y); },
+      [&] { ref::compare(op, a, b, y); });
   return y;
 }
 
