@@ -10,18 +10,18 @@ namespace kintsugi::ops {
 // bias undefined or broadcastable to (B,H,N,M), added to scale * q k^T before the softmax.
 // MACs: B*H*N*M*(D+E).
 struct Attention {
-  Tensor output;      // (B,H,N,E), in memory (B,N,H,E): transpose(1,2) then view merges the heads
-  Tensor logsumexp;   // (B,H,N), for the backward
+  Tensor output;     // (B,H,N,E), in memory (B,N,H,E): transpose(1,2) then view merges the heads
+  Tensor logsumexp;  // (B,H,N), for the backward
 };
 Attention attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& bias,
                     double scale);
 
 struct AttentionGrads {
   Tensor dq, dk, dv;  // in memory (B,N,H,D)
-  Tensor dbias;       // of bias's shape; undefined where bias is
+  Tensor dbias;       // of bias's shape; undefined where bias is, or where it is not wanted
 };
 AttentionGrads attention_backward(const Tensor& q, const Tensor& k, const Tensor& v,
                                   const Tensor& bias, double scale, const Attention& forward,
-                                  const Tensor& dy);
+                                  const Tensor& dy, bool want_dbias = true);
 
 }  // namespace kintsugi::ops

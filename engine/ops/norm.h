@@ -1,5 +1,5 @@
-// Normalisations. Weight and bias may be undefined (1 and 0). Variances are biased (1/n) but for the
-// running variance of batch norm, which takes n/(n-1), as PyTorch.
+// Normalisations. Weight and bias may be undefined (1 and 0). Variances are biased (1/n) but for
+// the running variance of batch norm, which takes n/(n-1), as PyTorch.
 #pragma once
 
 #include "kintsugi/engine/core/tensor.h"
@@ -18,15 +18,16 @@ struct BatchNorm {
 // Training: normalises with the batch's statistics; where running_mean and running_var are defined,
 // r <- (1 - momentum) * r + momentum * batch, in place.
 BatchNorm batch_norm_train(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                           Tensor running_mean, Tensor running_var, double momentum, double epsilon);
+                           Tensor running_mean, Tensor running_var, double momentum,
+                           double epsilon);
 NormGrads batch_norm_train_backward(const Tensor& x, const Tensor& weight, const Tensor& mean,
                                     const Tensor& rstd, const Tensor& dy, bool want_bias);
 // Evaluation: normalises with the given statistics; its backward takes them as constants.
 Tensor batch_norm_eval(const Tensor& x, const Tensor& weight, const Tensor& bias,
                        const Tensor& running_mean, const Tensor& running_var, double epsilon);
-NormGrads batch_norm_eval_backward(const Tensor& x, const Tensor& weight, const Tensor& running_mean,
-                                   const Tensor& running_var, const Tensor& dy, bool want_bias,
-                                   double epsilon);
+NormGrads batch_norm_eval_backward(const Tensor& x, const Tensor& weight,
+                                   const Tensor& running_mean, const Tensor& running_var,
+                                   const Tensor& dy, bool want_bias, double epsilon);
 
 // Layer norm over the channels: the last dimension of (...,C), or C of a grid (N,C,H,W) when
 // `channel_dim` is 1 (timm's LayerNorm2d). mean and rstd have one element a normalised row.
