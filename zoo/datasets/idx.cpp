@@ -80,14 +80,14 @@ std::unique_ptr<Dataset> open_idx(const std::filesystem::path& folder, Split spl
          " split");
   }
   Idx pixels = read_idx(image_path, 3);
+  if (std::max(pixels.extents[1], pixels.extents[2]) > 65535) {
+    fail(ErrorKind::kFormat, image_path.string(), ": got images of ", pixels.extents[1], " x ",
+         pixels.extents[2], ", expected at most 65535 x 65535");
+  }
   const Idx marks = read_idx(label_path, 1);
   if (pixels.extents[0] != marks.extents[0]) {
     fail(ErrorKind::kFormat, label_path.string(), ": got ", marks.extents[0], " labels for ",
          pixels.extents[0], " images");
-  }
-  if (std::max(pixels.extents[1], pixels.extents[2]) > 65535) {
-    fail(ErrorKind::kFormat, image_path.string(), ": got images of ", pixels.extents[1], " x ",
-         pixels.extents[2], ", expected at most 65535 x 65535");
   }
   DenseDataset::Content content;
   content.kind = "IDX";

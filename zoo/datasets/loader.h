@@ -30,7 +30,7 @@ struct LoaderOptions {
   uint64_t seed = 0;
   bool shuffle = false;
   bool drop_last = false;  // leave out a last batch that is not full
-  Augment augment;         // none by default
+  Augment augment = {};
   // 0: as the first image. Grey is repeated for three channels; three become luma
   // (0.299 R + 0.587 G + 0.114 B, as PIL) for one.
   int channels = 0;

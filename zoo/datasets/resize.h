@@ -1,4 +1,5 @@
-// Resizing of 8-bit images as Pillow does it, to the bit: a network's published accuracy was
+// Resizing of 8-bit images as Pillow does it, to the bit (across, then down, as before
+// version 13): a network's published accuracy was
 // measured with that. https://pillow.readthedocs.io/en/stable/handbook/concepts.html#filters
 #pragma once
 

@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <random>
-#include <string>
+#include <sstream>
 
 #include "kintsugi/engine/core/error.h"
 
@@ -47,9 +47,9 @@ AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
   // open(), not mkstemp(): the mode that a plain open gives, by the process's umask.
   std::random_device random;
   for (int attempt = 0;; ++attempt) {
-    const std::string name =
-        "." + path_.filename().string() + "." + std::to_string(random()) + ".tmp";
-    temporary_ = folder_of(path_) / name;
+    std::ostringstream name;
+    name << '.' << path_.filename().string() << '.' << random() << ".tmp";
+    temporary_ = folder_of(path_) / name.str();
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor_ >= 0) break;
     if (errno != EEXIST || attempt == 100) {

@@ -177,11 +177,10 @@ void check_finite(const std::map<std::string, Tensor>& tensors, const std::strin
     if (at >= 0) details.push_back(name + ": first at element " + std::to_string(at));
   }
   if (details.empty()) return;
-  const std::string first = details.front();
-  throw Error(ErrorKind::kNumeric,
-              what + ": NaN or infinity in " + std::to_string(details.size()) +
-                  (details.size() == 1 ? " tensor: " : " tensors, ") + first,
-              std::move(details));
+  // Made first: the details are moved from below, and the order of arguments is the compiler's.
+  const std::string message = what + ": NaN or infinity in " + std::to_string(details.size()) +
+                              (details.size() == 1 ? " tensor: " : " tensors, ") + details.front();
+  throw Error(ErrorKind::kNumeric, message, std::move(details));
 }
 
 }  // namespace kintsugi::zoo

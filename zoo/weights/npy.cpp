@@ -35,11 +35,11 @@ class HeaderParser {
     while (!accept('}')) {
       const std::string_view key = quoted();
       expect(':');
-      if (key == "descr" && !descr) {
+      if (key == "descr" && is_new(1)) {
         descr = descriptor();
-      } else if (key == "fortran_order" && !fortran_order) {
+      } else if (key == "fortran_order" && is_new(2)) {
         fortran_order = boolean();
-      } else if (key == "shape" && !shape) {
+      } else if (key == "shape" && is_new(4)) {
         shape = tuple();
       } else {
         broken("an unknown or doubled key");
@@ -51,14 +51,19 @@ class HeaderParser {
     }
     skip_space();
     if (at_ != text_.size()) broken("text after the dictionary");
-    if (!descr || !fortran_order || !shape) broken("no descr, fortran_order or shape");
+    if (seen_ != 7) broken("no descr, fortran_order or shape");
   }
 
-  std::optional<DType> descr;
-  std::optional<bool> fortran_order;
-  std::optional<Shape> shape;
+  DType descr = DType::kF32;
+  bool fortran_order = false;
+  Shape shape;
 
  private:
+  bool is_new(int key) {
+    const bool fresh = (seen_ & key) == 0;
+    seen_ |= key;
+    return fresh;
+  }
   [[noreturn]] void broken(std::string_view what) const {
     fail(ErrorKind::kFormat, name_, ": broken .npy header: ", what);
   }
@@ -135,6 +140,7 @@ class HeaderParser {
   std::string_view text_;
   const std::string& name_;
   size_t at_ = 0;
+  int seen_ = 0;  // a bit a key
 };
 
 // Bytes of `shape` elements; nothing where the product overflows.
@@ -171,9 +177,9 @@ NpyFile NpyFile::open(const std::filesystem::path& path) {
   }
   HeaderParser header(text.substr(prefix, length), name);
   header.parse();
-  npy.dtype_ = *header.descr;
-  npy.shape_ = *header.shape;
-  npy.fortran_order_ = *header.fortran_order;
+  npy.dtype_ = header.descr;
+  npy.shape_ = header.shape;
+  npy.fortran_order_ = header.fortran_order;
   npy.bytes_ = bytes.subspan(prefix + length);
   const auto expected = bytes_of(npy.shape_, size_of(npy.dtype_));
   if (!expected || *expected != npy.bytes_.size()) {

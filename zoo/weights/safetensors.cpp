@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "kintsugi/engine/core/error.h"
 #include "kintsugi/zoo/weights/atomic_file.h"
@@ -58,9 +59,9 @@ std::optional<uint64_t> bytes_of(const std::vector<int64_t>& shape, StoredDType 
 }
 
 std::string text_of(const std::vector<int64_t>& shape) {
-  std::string text = "(";
-  for (const int64_t extent : shape) text += (text.size() > 1 ? "," : "") + std::to_string(extent);
-  return text + ")";
+  std::ostringstream text;
+  for (size_t i = 0; i < shape.size(); ++i) text << (i == 0 ? "" : ",") << shape[i];
+  return "(" + text.str() + ")";
 }
 
 struct Range {
