@@ -1,0 +1,157 @@
+#include "kintsugi/engine/ops/attention.h"
+
+#include <cmath>
+
+#include "kintsugi/engine/ops/matmul.h"
+#include "kintsugi/engine/ops/softmax.h"
+#include "kintsugi/engine/program/recorder.h"
+#include "tests/support/compare.h"
+
+using namespace kintsugi;
+using namespace kintsugi::test;
+
+namespace {
+
+Tensor f64(const Tensor& x) {
+  return x.defined() ? x.to(DType::kF64) : x;
+}
+
+struct Case {
+  int64_t b, h, n, m, d, e;
+};
+
+// Heads as a fused projection leaves them: (B,N,H,D) in memory.
+Tensor heads(int64_t b, int64_t h, int64_t n, int64_t d, uint64_t seed) {
+  return random_tensor({b, n, h, d}, seed, -1, 1, DType::kF32).transpose(1, 2);
+}
+
+void compare(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& bias, double scale,
+             double tolerance = 1e-5) {
+  const auto got = ops::attention(q, k, v, bias, scale);
+  const auto want = ops::attention(f64(q), f64(k), f64(v), f64(bias), scale);
+  CHECK(got.output.transpose(1, 2).is_contiguous());
+  CHECK(error_of(got.output, want.output) < 5e-6);
+  CHECK(error_of(got.logsumexp, want.logsumexp) < 5e-6);
+  const Tensor dy = random_tensor(got.output.shape(), 9, -1, 1, DType::kF32);
+  const auto grads = ops::attention_backward(q, k, v, bias, scale, got, dy);
+  const auto wanted =
+      ops::attention_backward(f64(q), f64(k), f64(v), f64(bias), scale, want, f64(dy));
+  CHECK(grads.dq.transpose(1, 2).is_contiguous());
+  CHECK(error_of(grads.dq, wanted.dq) < tolerance);
+  CHECK(error_of(grads.dk, wanted.dk) < tolerance);
+  CHECK(error_of(grads.dv, wanted.dv) < tolerance);
+  REQUIRE(grads.dbias.defined() == bias.defined());
+  if (bias.defined()) CHECK(error_of(grads.dbias, wanted.dbias) < tolerance);
+}
+
+}  // namespace
+
+TEST_CASE("attention: softmax(scale q k^T + bias) v by its parts") {
+  const Tensor q = random_tensor({2, 3, 5, 4}, 1), k = random_tensor({2, 3, 7, 4}, 2),
+               v = random_tensor({2, 3, 7, 6}, 3);
+  const auto y = ops::attention(q, k, v, {}, 1);
+  const Tensor scores = ops::matmul(q, k.transpose(2, 3));
+  CHECK(error_of(y.output, ops::matmul(ops::softmax(scores, -1), v)) < 1e-14);
+  const auto s = scores.to_vector<double>(), lse = y.logsumexp.to_vector<double>();
+  for (size_t i = 0; i < lse.size(); ++i) {
+    double sum = 0;
+    for (size_t j = 0; j < 7; ++j) sum += std::exp(s[i * 7 + j]);
+    CHECK(lse[i] == doctest::Approx(std::log(sum)).epsilon(1e-13));
+  }
+  // All scores equal: the mean of the values.
+  const auto mean = ops::attention(q, k, Tensor::full({2, 3, 7, 6}, 2.5, DType::kF64), {}, 0);
+  CHECK(error_of(mean.output, Tensor::full({2, 3, 5, 6}, 2.5, DType::kF64)) < 1e-14);
+}
+
+TEST_CASE("attention: f32 kernels against f64, forward and backward, odd sizes") {
+  auto& fallbacks = Context::current().fallbacks;
+  fallbacks.clear();
+  for (const Case& c :
+       {Case{1, 1, 1, 1, 1, 1}, Case{2, 3, 5, 7, 3, 5}, Case{2, 2, 49, 49, 32, 32},
+        Case{1, 3, 197, 197, 64, 64}, Case{1, 2, 65, 17, 16, 33}, Case{3, 1, 1, 50, 24, 24},
+        Case{1, 1, 130, 300, 7, 65}, Case{1, 2, 129, 257, 48, 16}, Case{0, 2, 4, 4, 8, 8}}) {
+    CAPTURE(c.n);
+    CAPTURE(c.m);
+    CAPTURE(c.d);
+    const Tensor q = heads(c.b, c.h, c.n, c.d, 1), k = heads(c.b, c.h, c.m, c.d, 2),
+                 v = heads(c.b, c.h, c.m, c.e, 3);
+    compare(q, k, v, {}, 1 / std::sqrt(double(c.d)));
+    compare(q.contiguous(), k.contiguous(), v.contiguous(), {}, 2);
+    const Tensor bias = random_tensor({c.h, c.n, c.m}, 4, -1, 1, DType::kF32);
+    compare(q, k, v, bias, 0.3);
+  }
+  CHECK(fallbacks.empty());
+}
+
+TEST_CASE("attention: views of a fused projection") {
+  auto& fallbacks = Context::current().fallbacks;
+  fallbacks.clear();
+  const Tensor qkv =
+      random_tensor({3, 50, 3, 2, 24}, 1, -1, 1, DType::kF32).permute({2, 0, 3, 1, 4});
+  const auto part = [&](int64_t i) { return qkv.slice(0, i, i + 1).squeeze(0); };
+  compare(part(0), part(1), part(2), {}, 0.2);
+  // Strides of the last dimension other than 1 are copied.
+  compare(part(0).transpose(2, 3).contiguous().transpose(2, 3), part(1), part(2), {}, 0.2);
+  CHECK(fallbacks.empty());
+}
+
+TEST_CASE("attention: biases of every broadcast") {
+  auto& fallbacks = Context::current().fallbacks;
+  fallbacks.clear();
+  const Tensor q = heads(3, 2, 20, 8, 1), k = heads(3, 2, 35, 8, 2), v = heads(3, 2, 35, 8, 3);
+  for (const Shape& shape :
+       {Shape{3, 2, 20, 35}, Shape{1, 2, 20, 35}, Shape{3, 1, 20, 35}, Shape{20, 35},
+        Shape{3, 1, 1, 35}, Shape{3, 2, 20, 1}, Shape{2, 1, 1}, Shape{35}, Shape{1}, Shape{}}) {
+    CAPTURE(shape);
+    compare(q, k, v, random_tensor(shape, 4, -1, 1, DType::kF32), 0.3);
+  }
+  const Tensor one_key = heads(3, 2, 1, 8, 5);
+  compare(q, one_key, one_key, random_tensor({20, 3}, 6, -1, 1, DType::kF32).slice(1, 1, 2), 0.3);
+  compare(q, k, v, random_tensor({35, 20}, 7, -1, 1, DType::kF32).transpose(0, 1), 0.3);
+  CHECK(fallbacks.empty());
+}
+
+TEST_CASE("attention: masked keys, even whole tiles of them, have no weight") {
+  const int64_t m = 300;
+  const Tensor q = heads(1, 2, 9, 16, 1), k = heads(1, 2, m, 16, 2), v = heads(1, 2, m, 16, 3);
+  Tensor mask = Tensor::full({m}, -INFINITY);
+  mask.slice(0, 260, 270).copy_from(Tensor::zeros({10}));
+  const auto masked = ops::attention(q, k, v, mask, 0.25);
+  const auto only = ops::attention(q, k.slice(2, 260, 270), v.slice(2, 260, 270), {}, 0.25);
+  CHECK(error_of(masked.output, only.output) < 2e-6);
+  const Tensor dy = random_tensor(masked.output.shape(), 4, -1, 1, DType::kF32);
+  const auto grads = ops::attention_backward(q, k, v, mask, 0.25, masked, dy, false);
+  CHECK_FALSE(grads.dbias.defined());
+  for (const float g : grads.dv.slice(2, 0, 260).to_vector<float>()) REQUIRE(g == 0);
+  for (const float g : grads.dk.slice(2, 0, 260).to_vector<float>()) REQUIRE(g == 0);
+}
+
+TEST_CASE("attention: large scores, and NaN stays in its query") {
+  Tensor q = heads(1, 1, 4, 16, 1).contiguous();
+  const Tensor k = heads(1, 1, 150, 16, 2), v = heads(1, 1, 150, 16, 3);
+  compare(q, k, v, {}, 100, 1e-4);  // scores of hundreds, rounded at 2e-5
+  q.data<float>()[2 * 16 + 5] = NAN;
+  const auto y = ops::attention(q, k, v, {}, 1).output.to_vector<float>();
+  for (size_t i = 0; i < y.size(); ++i) CHECK(std::isnan(y[i]) == (i / 16 == 2));
+}
+
+TEST_CASE("attention: multiply-adds are counted without computing") {
+  const auto meta = [](const Shape& shape) { return Tensor::empty(shape, DType::kF32, kMeta); };
+  Recorder recorder;
+  const auto y = ops::attention(meta({2, 3, 4, 5}), meta({2, 3, 6, 5}), meta({2, 3, 6, 7}), {}, 1);
+  CHECK(y.output.shape() == Shape{2, 3, 4, 7});
+  CHECK(recorder.program().macs() == 2 * 3 * 4 * 6 * (5 + 7));
+}
+
+TEST_CASE("attention: errors") {
+  const Tensor q = Tensor::zeros({2, 3, 4, 5});
+  CHECK_ERROR(ops::attention(Tensor::zeros({3, 4, 5}), q, q, {}, 1),
+              "attention: got shape (3,4,5)");
+  CHECK_ERROR(ops::attention(q, Tensor::zeros({2, 3, 4, 6}), q, {}, 1), "k has shape (2,3,4,6)");
+  CHECK_ERROR(ops::attention(q, q, Tensor::zeros({2, 3, 5, 5}), {}, 1), "v has shape (2,3,5,5)");
+  CHECK_ERROR(ops::attention(q, Tensor::zeros({2, 3, 0, 5}), Tensor::zeros({2, 3, 0, 5}), {}, 1),
+              "no keys");
+  CHECK_ERROR(ops::attention(q, q, q, Tensor::zeros({3, 4, 5}), 1), "attention");
+  CHECK_ERROR(ops::attention(q, q, q, Tensor::zeros({5, 2, 3, 4, 4}), 1), "bias has shape");
+  CHECK_ERROR(ops::attention(q, q, q, Tensor::zeros({4, 4}, DType::kF64), 1), "expected one dtype");
+}

@@ -1,0 +1,104 @@
+#include "kintsugi/engine/ops/softmax.h"
+
+#include <cmath>
+
+#include "tests/support/compare.h"
+
+using namespace kintsugi;
+using namespace kintsugi::test;
+
+namespace {
+
+const double kNaN = std::nan("");
+
+Tensor f32(const Tensor& x) {
+  return x.to(DType::kF32);
+}
+
+}  // namespace
+
+TEST_CASE("softmax: hand-made numbers") {
+  const Tensor x = Tensor::from<double>({1, 3}, {0, std::log(2.0), std::log(5.0)});
+  const Tensor want = Tensor::from<double>({1, 3}, {0.125, 0.25, 0.625});
+  CHECK(error_of(ops::softmax(x, 1), want) < 1e-15);
+  CHECK(error_of(ops::softmax(f32(x), 1), want) < 1e-6);
+  const Tensor logs =
+      Tensor::from<double>({1, 3}, {std::log(0.125), std::log(0.25), std::log(0.625)});
+  CHECK(error_of(ops::log_softmax(x, 1), logs) < 1e-15);
+  CHECK(error_of(ops::log_softmax(f32(x), 1), logs) < 1e-6);
+}
+
+TEST_CASE("softmax: f32 kernels against the reference in f64, any length and dimension") {
+  auto& fallbacks = Context::current().fallbacks;
+  fallbacks.clear();
+  uint64_t seed = 0;
+  for (const int64_t n : {1, 2, 3, 5, 7, 10, 15, 16, 17, 31, 33, 49, 65, 197, 1000}) {
+    CAPTURE(n);
+    for (const int dim : {0, 1, 2}) {
+      CAPTURE(dim);
+      Shape shape{3, 5, 7};
+      shape[dim] = n;
+      const Tensor x = f32(random_tensor(shape, ++seed, -8, 8)),
+                   dy = f32(random_tensor(shape, ++seed));
+      const Tensor x64 = x.to(DType::kF64), dy64 = dy.to(DType::kF64);
+      const Tensor y = ops::softmax(x, dim), y64 = ops::softmax(x64, dim);
+      CHECK(error_of(y, y64) < 1e-6);
+      CHECK(error_of(ops::softmax_backward(y, dy, dim), ops::softmax_backward(y64, dy64, dim)) <
+            1e-6);
+      const Tensor log = ops::log_softmax(x, dim), log64 = ops::log_softmax(x64, dim);
+      CHECK(error_of(log, log64) < 1e-6);
+      CHECK(error_of(ops::log_softmax_backward(log, dy, dim),
+                     ops::log_softmax_backward(log64, dy64, dim)) < 2e-6);
+    }
+  }
+  CHECK(fallbacks.empty());
+}
+
+TEST_CASE("softmax: grids channels last, views and gradients in another order") {
+  auto& fallbacks = Context::current().fallbacks;
+  fallbacks.clear();
+  const Tensor x = random_tensor({2, 19, 3, 5}, 1, -4, 4), dy = random_tensor({2, 19, 3, 5}, 2);
+  for (const int dim : {0, 1, 2, 3}) {
+    CAPTURE(dim);
+    const Tensor want = ops::softmax(x, dim), dwant = ops::softmax_backward(want, dy, dim);
+    const Tensor y = ops::softmax(f32(x).channels_last(), dim);
+    CHECK(y.is_channels_last());
+    CHECK(error_of(y, want) < 1e-6);
+    CHECK(error_of(ops::softmax_backward(y, f32(dy), dim), dwant) < 1e-6);
+    const Tensor wide = f32(random_tensor({2, 19, 3, 9}, 3));
+    Tensor part = wide.slice(3, 2, 7);
+    part.copy_from(x);
+    CHECK(error_of(ops::softmax(part, dim), want) < 1e-6);
+  }
+  CHECK(fallbacks.empty());
+}
+
+TEST_CASE("softmax: large values do not overflow, NaN stays in its row, empty is empty") {
+  for (const DType dtype : {DType::kF32, DType::kF64}) {
+    Tensor x = Tensor::full({3, 40}, 1e4, dtype);
+    const Tensor second = x.slice(0, 1, 2).slice(1, 3, 4);
+    Tensor(second).fill(kNaN);
+    for (const auto& y : {ops::softmax(x, 1), ops::log_softmax(x, 1)}) {
+      const auto values = y.to_vector<double>();
+      for (size_t i = 0; i < values.size(); ++i) {
+        CHECK(std::isnan(values[i]) == (i / 40 == 1));
+      }
+    }
+    CHECK(ops::softmax(x, 1).to_vector<double>()[0] == doctest::Approx(1.0 / 40));
+    CHECK(ops::softmax(Tensor::empty({0, 4}, dtype), 1).shape() == Shape{0, 4});
+    CHECK(ops::softmax(Tensor::empty({4, 0}, dtype), 1).shape() == Shape{4, 0});
+  }
+}
+
+TEST_CASE("softmax: a masked score has probability 0") {
+  const Tensor x = Tensor::from<float>({1, 3}, {1, -INFINITY, 1});
+  CHECK(ops::softmax(x, 1).to_vector<float>() == std::vector<float>{0.5, 0, 0.5});
+}
+
+TEST_CASE("softmax: errors and shape-only tensors") {
+  const Tensor x = Tensor::zeros({2, 3});
+  CHECK_ERROR(ops::softmax(x, 2), "softmax");
+  CHECK_ERROR(ops::log_softmax(Tensor::zeros({2}, DType::kI64), 0), "expected f32 or f64");
+  CHECK_ERROR(ops::softmax_backward(x, Tensor::zeros({3, 2}), 1), "softmax_backward: dy has shape");
+  CHECK(ops::softmax(Tensor::empty({2, 3}, DType::kF32, kMeta), 1).is_meta());
+}
