@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <numeric>
+
+#include "kintsugi/engine/cpu/copy.h"
 
 namespace kintsugi {
 
@@ -63,24 +64,6 @@ void visit_any(DType dtype, F&& fn) {
       return fn(uint8_t{});
     case DType::kBool:
       return fn(bool{});
-  }
-}
-
-template <class To, class From>
-void copy_strided(To* dst, const Strides& dst_strides, const From* src, const Strides& src_strides,
-                  const Shape& shape, const Dims& order, int depth) {
-  if (depth == order.rank()) {
-    *dst = convert<To>(*src);
-    return;
-  }
-  const int dim = int(order[depth]);
-  const int64_t n = shape[dim], d = dst_strides[dim], s = src_strides[dim];
-  if (depth + 1 == order.rank()) {
-    for (int64_t i = 0; i < n; ++i) dst[i * d] = convert<To>(src[i * s]);
-    return;
-  }
-  for (int64_t i = 0; i < n; ++i) {
-    copy_strided(dst + i * d, dst_strides, src + i * s, src_strides, shape, order, depth + 1);
   }
 }
 
@@ -356,25 +339,33 @@ void Tensor::copy_from(const Tensor& src) {
     std::memcpy(raw(), src.raw(), bytes());
     return;
   }
-  const Dims order = memory_order(shape_, strides_);
+  if (dtype_ == src.dtype_) return cpu::copy(*this, src);
+  const cpu::Loop<2> loop = cpu::make_loop<2>({this, &src});
   visit_any(dtype_, [&](auto to) {
     visit_any(src.dtype_, [&](auto from) {
       using To = decltype(to);
       using From = decltype(from);
-      copy_strided(data<To>(), strides_, src.data<From>(), src.strides_, shape_, order, 0);
+      cpu::copy_rows(loop, data<To>(), src.data<From>(), convert<To, From>);
     });
   });
 }
 
 void Tensor::fill(double value) {
   bump_version();
-  if (is_meta()) return;
-  const Dims order = memory_order(shape_, strides_);
-  if (numel_ == 0) return;
+  if (is_meta() || numel_ == 0) return;
+  const cpu::Loop<1> loop = cpu::make_loop<1>({this});
   visit_any(dtype_, [&](auto to) {
     using To = decltype(to);
-    const Strides none = Strides::filled(rank(), 0);
-    copy_strided(data<To>(), strides_, &value, none, shape_, order, 0);
+    To* dst = data<To>();
+    const To element = convert<To>(value);
+    const int64_t step = loop.inner_step(0), row = loop.row_step(0);
+    cpu::run_loop(loop, 1 << 16, [&](int64_t rows, int64_t n, const std::array<int64_t, 1>& at) {
+      for (int64_t r = 0; r < rows; ++r) {
+        To* out = dst + at[0] + r * row;
+        if (step == 1) std::fill(out, out + n, element);
+        else for (int64_t i = 0; i < n; ++i) out[i * step] = element;
+      }
+    });
   });
 }
 

@@ -1,6 +1,11 @@
 #include "kintsugi/engine/ops/layout.h"
 
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
 #include "kintsugi/engine/ops/dispatch.h"
+#include "kintsugi/engine/ops/order.h"
 
 namespace kintsugi::ops {
 
@@ -11,28 +16,62 @@ Tensor record_view(const char* op, const Tensor& x, const Tensor& y) {
   return y;
 }
 
+// Where one grid is channels last, so is the result.
 MemoryFormat format_of(const Tensor& x) {
-  return x.rank() == 4 && x.is_channels_last() && !x.is_contiguous() ? MemoryFormat::kChannelsLast : MemoryFormat::kRowMajor;
+  return x.is_channels_last() && !x.is_contiguous() ? MemoryFormat::kChannelsLast
+                                                    : MemoryFormat::kRowMajor;
+}
+
+Tensor empty_as(const Tensor& x, const Shape& shape) {
+  return Tensor::empty(shape, x.dtype(), x.device(), format_of(x));
+}
+
+std::string describe(const char* what, const Dims& dims) {
+  return what + dims.str();
 }
 
 }  // namespace
 
 Tensor reshape(const Tensor& x, const Shape& shape) {
   if (x.can_view(shape)) return record_view("reshape", x, x.view(shape));
-  return contiguous(x).view(shape);
+  return record_view("reshape", x, contiguous(x).view(shape));
 }
-Tensor permute(const Tensor& x, const Dims& dims) { return record_view("permute", x, x.permute(dims)); }
-Tensor transpose(const Tensor& x, int a, int b) { return record_view("transpose", x, x.transpose(a, b)); }
-Tensor slice(const Tensor& x, int dim, int64_t start, int64_t stop, int64_t step) { return record_view("slice", x, x.slice(dim, start, stop, step)); }
-Tensor expand(const Tensor& x, const Shape& shape) { return record_view("expand", x, x.expand(shape)); }
+Tensor permute(const Tensor& x, const Dims& dims) {
+  return record_view("permute", x, x.permute(dims));
+}
+Tensor transpose(const Tensor& x, int a, int b) {
+  return record_view("transpose", x, x.transpose(a, b));
+}
+Tensor slice(const Tensor& x, int dim, int64_t start, int64_t stop, int64_t step) {
+  return record_view("slice", x, x.slice(dim, start, stop, step));
+}
+Tensor expand(const Tensor& x, const Shape& shape) {
+  return record_view("expand", x, x.expand(shape));
+}
 
-Tensor slice_backward(const Tensor& dy, const Shape& x_shape, int dim, int64_t start, int64_t step) {
-  Tensor out = Tensor::zeros(x_shape, dy.dtype(), dy.device(), format_of(dy));
-  detail::dispatch({"slice_backward", {&dy}, {&out}}, [&] {
-    const int64_t n = dy.size(dim);
-    out.slice(dim, start, n == 0 ? start : start + (n - 1) * step + 1, step).copy_from(dy);
+Tensor slice_backward(const Tensor& dy, const Shape& x_shape, int dim, int64_t start,
+                      int64_t step) {
+  dim = normalise_dim("slice_backward", dim, x_shape.rank());
+  const int64_t count = dy.rank() == x_shape.rank() ? dy.size(dim) : 0;
+  const int64_t stop = count == 0 ? start : start + (count - 1) * step + 1;
+  Shape expected = x_shape;
+  expected[dim] = count;
+  detail::require_shape("slice_backward", "dy", dy, expected);
+  if (start < 0 || step < 1 || stop > x_shape[dim]) {
+    fail(ErrorKind::kShape, "slice_backward: ", count, " elements from ", start, " in steps of ",
+         step, " leave dimension ", dim, " of ", x_shape);
+  }
+  Tensor dx = empty_as(dy, x_shape);
+  detail::dispatch({"slice_backward", {&dy}, {&dx}}, [&] {
+    if (step > 1) {
+      dx.fill(0);
+    } else {
+      dx.slice(dim, 0, start).fill(0);
+      dx.slice(dim, stop, x_shape[dim]).fill(0);
+    }
+    dx.slice(dim, start, stop, step).copy_from(dy);
   });
-  return out;
+  return dx;
 }
 
 Tensor concat(const std::vector<Tensor>& xs, int dim) {
@@ -44,11 +83,17 @@ Tensor concat(const std::vector<Tensor>& xs, int dim) {
     detail::require_same_dtype("concat", xs[0], x);
     Shape other = x.shape();
     if (other.rank() == shape.rank()) other[dim] = shape[dim];
-    if (other != shape) fail(ErrorKind::kShape, "concat: shapes ", xs[0].shape(), " and ", x.shape(), " differ outside dimension ", dim);
+    if (other != shape) {
+      fail(ErrorKind::kShape, "concat: shapes ", xs[0].shape(), " and ", x.shape(),
+           " differ outside dimension ", dim);
+    }
     total += x.size(dim);
   }
   shape[dim] = total;
-  Tensor out = Tensor::empty(shape, xs[0].dtype(), xs[0].device(), format_of(xs[0]));
+  const auto grid = std::find_if(xs.begin(), xs.end(), [](const Tensor& x) {
+    return format_of(x) == MemoryFormat::kChannelsLast;
+  });
+  Tensor out = empty_as(grid == xs.end() ? xs[0] : *grid, shape);
   // The recorder takes lists of known length; a concat of many is recorded by its first two.
   const Tensor none;
   detail::dispatch({"concat", {&xs[0], xs.size() > 1 ? &xs[1] : &none}, {&out}}, [&] {
@@ -63,85 +108,146 @@ Tensor concat(const std::vector<Tensor>& xs, int dim) {
 
 Tensor pad(const Tensor& x, const std::vector<PadDim>& pads, double value) {
   Shape shape = x.shape();
-  Tensor source = x;
+  Tensor inside = x;
+  std::array<bool, kMaxRank> seen{};
   for (const PadDim& p : pads) {
     const int dim = normalise_dim("pad", p.dim, x.rank());
-    shape[dim] += p.before + p.after;
-    if (shape[dim] < 0) fail(ErrorKind::kShape, "pad: dimension ", dim, " of ", x.shape(), " would have ", shape[dim], " elements");
-  }
-  Tensor out = Tensor::empty(shape, x.dtype(), x.device(), format_of(x));
-  detail::dispatch({"pad", {&x}, {&out}}, [&] {
-    out.fill(value);
-    Tensor dst = out;
-    for (const PadDim& p : pads) {
-      const int dim = normalise_dim("pad", p.dim, x.rank());
-      const int64_t from = std::max<int64_t>(0, -p.before), to = source.size(dim) - std::max<int64_t>(0, -p.after);
-      source = source.slice(dim, from, std::max(from, to));
-      const int64_t at = std::max<int64_t>(0, p.before);
-      dst = dst.slice(dim, at, at + source.size(dim));
+    if (std::exchange(seen[size_t(dim)], true)) {
+      fail(ErrorKind::kShape, "pad: dimension ", dim, " is listed twice");
     }
-    if (source.numel() > 0) dst.copy_from(source);
+    const int64_t crop = std::max<int64_t>(0, -p.before) + std::max<int64_t>(0, -p.after);
+    if (crop > inside.size(dim)) {
+      fail(ErrorKind::kShape, "pad: got ", p.before, " and ", p.after, " for dimension ", dim,
+           " of ", x.shape(), ", which crops more than there is");
+    }
+    inside = inside.slice(dim, std::max<int64_t>(0, -p.before),
+                          inside.size(dim) - std::max<int64_t>(0, -p.after));
+    shape[dim] += p.before + p.after;
+  }
+  Tensor out = empty_as(x, shape);
+  detail::dispatch({"pad", {&x}, {&out}}, [&] {
+    // The borders of each dimension in turn, then what is left inside.
+    Tensor region = out;
+    for (const PadDim& p : pads) {
+      const int64_t before = std::max<int64_t>(0, p.before), n = region.size(p.dim);
+      const int64_t stop = n - std::max<int64_t>(0, p.after);
+      region.slice(p.dim, 0, before).fill(value);
+      region.slice(p.dim, stop, n).fill(value);
+      region = region.slice(p.dim, before, stop);
+    }
+    region.copy_from(inside);
   });
   return out;
 }
 
+namespace {
+
+// Blocks that a shift cuts in two along each dim are copied one by one.
+void roll_into(Tensor dst, const Tensor& src, const Dims& shifts, const Dims& dims, int depth) {
+  if (dst.numel() == 0) return;
+  if (depth == dims.rank()) return dst.copy_from(src);
+  const int dim = int(dims[depth]);
+  const int64_t n = src.size(dim), shift = ((shifts[depth] % n) + n) % n;
+  roll_into(dst.slice(dim, 0, shift), src.slice(dim, n - shift, n), shifts, dims, depth + 1);
+  roll_into(dst.slice(dim, shift, n), src.slice(dim, 0, n - shift), shifts, dims, depth + 1);
+}
+
+}  // namespace
+
 Tensor roll(const Tensor& x, const Dims& shifts, const Dims& dims) {
-  if (shifts.rank() != dims.rank()) fail(ErrorKind::kShape, "roll: got ", shifts.rank(), " shifts for ", dims.rank(), " dimensions");
-  Tensor current = x;
-  for (int i = 0; i < dims.rank(); ++i) {
-    const int dim = normalise_dim("roll", int(dims[i]), x.rank());
-    const int64_t n = x.size(dim);
-    const int64_t shift = n == 0 ? 0 : ((shifts[i] % n) + n) % n;
-    Tensor out = Tensor::empty_like(current);
-    detail::dispatch({"roll", {&current}, {&out}}, [&] {
-      out.slice(dim, 0, shift).copy_from(current.slice(dim, n - shift, n));
-      out.slice(dim, shift, n).copy_from(current.slice(dim, 0, n - shift));
-    });
-    current = out;
+  if (shifts.rank() != dims.rank()) {
+    fail(ErrorKind::kShape, "roll: got ", shifts.rank(), " shifts for ", dims.rank(),
+         " dimensions");
   }
-  return current;
+  Dims at = dims;
+  for (int64_t& dim : at) {
+    dim = normalise_dim("roll", int(dim), x.rank());
+    if (std::count(at.begin(), &dim, dim) != 0) {
+      fail(ErrorKind::kShape, "roll: dimension ", dim, " is listed twice");
+    }
+  }
+  Tensor y = detail::empty_in_order_of(x);
+  detail::dispatch({"roll", {&x}, {&y}, 0, describe("shifts=", shifts)},
+                   [&] { roll_into(y, x, shifts, at, 0); });
+  return y;
 }
 
 namespace {
-void check_indices(const Tensor& indices, int64_t n) {
-  if (indices.dtype() != DType::kI64 || indices.rank() != 1) fail(ErrorKind::kDtype, "gather: indices must be i64 of rank 1");
+
+void require_indices(const char* op, const Tensor& indices, int64_t n) {
+  if (indices.dtype() != DType::kI64 || indices.rank() != 1) {
+    fail(ErrorKind::kDtype, op, ": got indices ", name_of(indices.dtype()), " of shape ",
+         indices.shape(), ", expected i64 of rank 1");
+  }
   if (indices.is_meta()) return;
-  const auto values = indices.to_vector<int64_t>();
-  for (size_t i = 0; i < values.size(); ++i) if (values[i] < 0 || values[i] >= n) fail(ErrorKind::kShape, "gather: index ", values[i], " at ", i, ", expected 0 to ", n - 1);
+  const int64_t* values = indices.data<int64_t>();
+  for (int64_t i = 0; i < indices.numel(); ++i) {
+    const int64_t index = values[i * indices.strides()[0]];
+    if (index < 0 || index >= n) {
+      fail(ErrorKind::kShape, op, ": index ", index, " at position ", i, ", expected 0 to ", n - 1);
+    }
+  }
 }
+
+// (outer, extent of dim, inner) of a row-major tensor.
+struct Split {
+  int64_t outer = 1, inner = 1;
+};
+Split split_at(const Shape& shape, int dim) {
+  Split split;
+  for (int i = 0; i < dim; ++i) split.outer *= shape[i];
+  for (int i = dim + 1; i < shape.rank(); ++i) split.inner *= shape[i];
+  return split;
+}
+
 }  // namespace
 
 Tensor gather(const Tensor& x, int dim, const Tensor& indices) {
   dim = normalise_dim("gather", dim, x.rank());
-  check_indices(indices, x.size(dim));
+  require_indices("gather", indices, x.size(dim));
   Shape shape = x.shape();
   shape[dim] = indices.size(0);
-  Tensor out = Tensor::empty(shape, x.dtype(), x.device(), format_of(x));
-  detail::dispatch({"gather", {&x, &indices}, {&out}}, [&] {
-    const auto rows = indices.to_vector<int64_t>();
-    for (size_t i = 0; i < rows.size(); ++i) out.slice(dim, int64_t(i), int64_t(i) + 1).copy_from(x.slice(dim, rows[i], rows[i] + 1));
+  Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+  detail::dispatch({"gather", {&x, &indices}, {&y}}, [&] {
+    const Tensor src = x.contiguous(), rows = indices.contiguous();
+    const Split split = split_at(shape, dim);
+    const size_t bytes = size_t(split.inner) * size_of(x.dtype());
+    const char* from = static_cast<const char*>(src.raw());
+    char* to = static_cast<char*>(y.raw());
+    const int64_t* index = rows.data<int64_t>();
+    for (int64_t o = 0; o < split.outer; ++o) {
+      for (int64_t i = 0; i < shape[dim]; ++i, to += bytes) {
+        std::memcpy(to, from + size_t(o * x.size(dim) + index[i]) * bytes, bytes);
+      }
+    }
   });
-  return out;
+  return y;
 }
 
 Tensor gather_backward(const Tensor& dy, const Shape& x_shape, int dim, const Tensor& indices) {
-  dim = normalise_dim("gather", dim, dy.rank());
-  Tensor out = Tensor::zeros(x_shape, dy.dtype(), dy.device(), format_of(dy));
-  detail::dispatch({"gather_backward", {&dy, &indices}, {&out}}, [&] {
-    const auto rows = indices.to_vector<int64_t>();
-    visit_floating("gather_backward", dy.dtype(), [&](auto z) {
-      using T = decltype(z);
-      for (size_t i = 0; i < rows.size(); ++i) {
-        const Tensor dst = out.slice(dim, rows[i], rows[i] + 1), src = dy.slice(dim, int64_t(i), int64_t(i) + 1);
-        const std::vector<T> a = dst.template to_vector<T>(), b = src.template to_vector<T>();
-        std::vector<T> c(a.size());
-        for (size_t j = 0; j < c.size(); ++j) c[j] = a[j] + b[j];
-        Tensor target = dst;
-        target.copy_from(Tensor::from<T>(dst.shape(), c));
+  dim = normalise_dim("gather_backward", dim, x_shape.rank());
+  require_indices("gather_backward", indices, x_shape[dim]);
+  detail::require_floating("gather_backward", dy);
+  Shape expected = x_shape;
+  expected[dim] = indices.size(0);
+  detail::require_shape("gather_backward", "dy", dy, expected);
+  Tensor dx = Tensor::zeros(x_shape, dy.dtype(), dy.device());
+  detail::dispatch({"gather_backward", {&dy, &indices}, {&dx}}, [&] {
+    const Tensor diff = dy.contiguous(), rows = indices.contiguous();
+    const Split split = split_at(x_shape, dim);
+    const int64_t* index = rows.data<int64_t>();
+    visit_floating("gather_backward", dy.dtype(), [&](auto zero) {
+      using T = decltype(zero);
+      const T* from = diff.data<T>();
+      for (int64_t o = 0; o < split.outer; ++o) {
+        for (int64_t i = 0; i < rows.numel(); ++i, from += split.inner) {
+          T* to = dx.data<T>() + (o * x_shape[dim] + index[i]) * split.inner;
+          for (int64_t k = 0; k < split.inner; ++k) to[k] += from[k];
+        }
       }
     });
   });
-  return out;
+  return dx;
 }
 
 Tensor contiguous(const Tensor& x) {
@@ -158,7 +264,7 @@ Tensor channels_last(const Tensor& x) {
 }
 Tensor cast(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
-  Tensor out = Tensor::empty(x.shape(), dtype, x.device(), format_of(x));
+  Tensor out = detail::empty_in_order_of(x, x.shape(), dtype);
   detail::dispatch({"cast", {&x}, {&out}}, [&] { out.copy_from(x); });
   return out;
 }
@@ -170,7 +276,8 @@ Tensor grid_to_tokens(const Tensor& x) {
 }
 Tensor tokens_to_grid(const Tensor& x, int64_t h, int64_t w) {
   detail::require_rank("tokens_to_grid", x, 3, "(N,H*W,C)");
-  if (x.size(1) != h * w) fail(ErrorKind::kShape, "tokens_to_grid: got ", x.shape(), ", expected ", h * w, " tokens");
+  if (x.size(1) != h * w)
+    fail(ErrorKind::kShape, "tokens_to_grid: got ", x.shape(), ", expected ", h * w, " tokens");
   const Tensor y = contiguous(x).view({x.size(0), h, w, x.size(2)}).permute({0, 3, 1, 2});
   return record_view("tokens_to_grid", x, y);
 }

@@ -6,7 +6,7 @@ namespace kintsugi::cpu::KINTSUGI_ISA {
 
 namespace {
 
-constexpr int64_t kRun = 32;  // additions a lane makes in f32 before its sum goes to f64
+constexpr int64_t kRun = 8;   // additions a lane makes in f32 before its sum goes to f64
 
 double wide_sum(Vec v) {
   double total = 0;
