@@ -15,6 +15,7 @@
 #include "kintsugi/engine/core/buffer.h"
 #include "kintsugi/engine/core/context.h"
 #include "kintsugi/engine/core/error.h"
+#include "kintsugi/engine/cpu/pack.h"
 
 namespace kintsugi::cpu::onednn {
 
@@ -56,7 +57,10 @@ struct Compiled {
   dnnl::primitive primitive;
   memory::desc a, b, bias, c;  // matmul's names; x, weight, y for convolutions
   memory::desc scratchpad;
-  dnnl::primitive reorder;  // of weights, between row major and the primitive's own order
+  // Of weights, between row major and the primitive's own order: by panels where that order is
+  // one of them, by a primitive elsewhere, and neither where the orders are the same.
+  std::optional<Panels> panels;
+  dnnl::primitive reorder;
   memory::desc plain_weight;
   bool declined = true;
 };
@@ -289,10 +293,84 @@ void adopt(Compiled& out, const ConvDescs& d, const Description& pd, const memor
   out.plain_weight = d.plain_weight;
 }
 
+// How oneDNN lays out a tensor: outer strides of blocks, then the blocks from the outside in.
+struct Blocks {
+  memory::dims dims, padded, strides, sizes, of;
+
+  explicit Blocks(const memory::desc& desc) {
+#if DNNL_VERSION_MAJOR >= 3
+    dims = desc.get_dims();
+    padded = desc.get_padded_dims();
+    strides = desc.get_strides();
+    sizes = desc.get_inner_blks();
+    of = desc.get_inner_idxs();
+#else
+    const auto& raw = desc.data;
+    const auto& blocking = raw.format_desc.blocking;
+    dims = desc.dims();
+    padded.assign(raw.padded_dims, raw.padded_dims + raw.ndims);
+    strides.assign(blocking.strides, blocking.strides + raw.ndims);
+    sizes.assign(blocking.inner_blks, blocking.inner_blks + blocking.inner_nblks);
+    of.assign(blocking.inner_idxs, blocking.inner_idxs + blocking.inner_nblks);
+#endif
+  }
+
+  // An element's offset is the sum of its coordinates' offsets.
+  int64_t offset(int64_t dim, int64_t at) const {
+    int64_t result = 0, step = 1;
+    for (size_t k = sizes.size(); k-- > 0; step *= sizes[k]) {
+      if (of[k] != dim) continue;
+      result += at % sizes[k] * step;
+      at /= sizes[k];
+    }
+    return result + at * strides[size_t(dim)];
+  }
+};
+
+// The order of (o,c,kh,kw) weights as panels over o, where it is one.
+std::optional<Panels> panels_of(const memory::desc& desc) {
+  const Blocks blocks(desc);
+  const int64_t lanes = pack_lanes(), outputs = blocks.padded[0];
+  if (blocks.dims.size() != 4 || outputs % lanes != 0) return {};
+  Panels made;
+  made.rows = blocks.dims[0];
+  for (int64_t o = 0; o < outputs; ++o) {
+    if (o % lanes == 0)
+      made.panel_offset.push_back(blocks.offset(0, o));
+    else if (blocks.offset(0, o) != made.panel_offset.back() + o % lanes)
+      return {};
+  }
+  for (int64_t c = 0; c < blocks.dims[1]; ++c) {
+    for (int64_t p = 0; p < blocks.dims[2]; ++p) {
+      for (int64_t q = 0; q < blocks.dims[3]; ++q) {
+        made.column_offset.push_back(blocks.offset(1, c) + blocks.offset(2, p) +
+                                     blocks.offset(3, q));
+      }
+    }
+  }
+  made.columns = int64_t(made.column_offset.size());
+  return made;
+}
+
 void add_reorder(Compiled& out, const memory::desc& from, const memory::desc& to) {
   if (from == to) return;
-  dnnl::primitive_attr attr = attributes();
-  out.reorder = dnnl::reorder(dnnl::reorder::primitive_desc(engine(), from, engine(), to, attr));
+  out.reorder =
+      dnnl::reorder(dnnl::reorder::primitive_desc(engine(), from, engine(), to, attributes()));
+}
+
+// Row-major weights into the primitive's order. Its padding must be zeros, so input channels that
+// are padded are left to oneDNN.
+void add_pack(Compiled& out) {
+  if (out.plain_weight == out.b) return;
+  const Blocks blocks(out.b);
+  if (blocks.padded[1] == blocks.dims[1]) out.panels = panels_of(out.b);
+  if (!out.panels) add_reorder(out, out.plain_weight, out.b);
+}
+
+void add_unpack(Compiled& out) {
+  if (out.plain_weight == out.b) return;
+  out.panels = panels_of(out.b);
+  if (!out.panels) add_reorder(out, out.b, out.plain_weight);
 }
 
 bool fill_conv(const ConvShape& s, bool with_bias, Compiled& out) {
@@ -300,7 +378,7 @@ bool fill_conv(const ConvShape& s, bool with_bias, Compiled& out) {
   const auto pd = forward_description(d, Prop::forward_inference, with_bias);
   if (is_reference(pd)) return false;
   adopt<dnnl::convolution_forward>(out, d, pd, pd.weights_desc());
-  add_reorder(out, d.plain_weight, out.b);
+  add_pack(out);
   return true;
 }
 
@@ -313,7 +391,7 @@ bool fill_conv_backward_input(const ConvShape& s, Compiled& out) {
       hint, kDirect, d.x, d.any_weight, d.y, d.strides, d.dilations, d.before, d.after);
   if (is_reference(pd)) return false;
   adopt<dnnl::convolution_backward_data>(out, d, pd, pd.weights_desc());
-  add_reorder(out, d.plain_weight, out.b);
+  add_pack(out);
   return true;
 }
 
@@ -329,19 +407,26 @@ bool fill_conv_backward_weight(const ConvShape& s, bool with_bias, Compiled& out
                                           d.dilations, d.before, d.after);
   if (is_reference(pd)) return false;
   adopt<dnnl::convolution_backward_weights>(out, d, pd, pd.diff_weights_desc());
-  add_reorder(out, out.b, d.plain_weight);
+  add_unpack(out);
   return true;
 }
 
-// `weight` in the primitive's order: itself, or reordered into `room`.
+bool same_order(const Compiled& p) {
+  return !p.panels && !p.reorder;
+}
+
+// `weight` in the primitive's order: itself, or packed into `room`.
 const void* prepared(const Compiled& p, const float* weight, const Room& room) {
-  if (!p.reorder) return weight;
-  execute_reorder(p.reorder, p.plain_weight, weight, p.b, room.data());
+  if (same_order(p)) return weight;
+  if (p.panels)
+    pack(*p.panels, weight, static_cast<float*>(room.data()));
+  else
+    execute_reorder(p.reorder, p.plain_weight, weight, p.b, room.data());
   return room.data();
 }
 
-size_t reordered_bytes(const Compiled& p) {
-  return p.reorder ? p.b.get_size() : 0;
+size_t packed_bytes(const Compiled& p) {
+  return same_order(p) ? 0 : p.b.get_size();
 }
 
 }  // namespace
@@ -369,7 +454,7 @@ bool conv(const ConvShape& shape, const float* x, const float* weight, const flo
       return compile([&](Compiled& out) { return fill_conv(shape, bias != nullptr, out); });
     });
     if (p->declined) return false;
-    const Room scratch(p->scratchpad.get_size()), weights(reordered_bytes(*p));
+    const Room scratch(p->scratchpad.get_size()), weights(packed_bytes(*p));
     execute(p->primitive, {{DNNL_ARG_SRC, p->a, x},
                            {DNNL_ARG_WEIGHTS, p->b, prepared(*p, weight, weights)},
                            {DNNL_ARG_BIAS, p->bias, bias},
@@ -385,7 +470,7 @@ bool conv_backward_input(const ConvShape& shape, const float* dy, const float* w
       return compile([&](Compiled& out) { return fill_conv_backward_input(shape, out); });
     });
     if (p->declined) return false;
-    const Room scratch(p->scratchpad.get_size()), weights(reordered_bytes(*p));
+    const Room scratch(p->scratchpad.get_size()), weights(packed_bytes(*p));
     execute(p->primitive, {{DNNL_ARG_DIFF_DST, p->c, dy},
                            {DNNL_ARG_WEIGHTS, p->b, prepared(*p, weight, weights)},
                            {DNNL_ARG_DIFF_SRC, p->a, dx},
@@ -402,14 +487,17 @@ bool conv_backward_weight(const ConvShape& shape, const float* x, const float* d
           [&](Compiled& out) { return fill_conv_backward_weight(shape, dbias != nullptr, out); });
     });
     if (p->declined) return false;
-    const Room scratch(p->scratchpad.get_size()), weights(reordered_bytes(*p));
-    void* const target = p->reorder ? weights.data() : dweight;
+    const Room scratch(p->scratchpad.get_size()), weights(packed_bytes(*p));
+    void* const target = same_order(*p) ? dweight : weights.data();
     execute(p->primitive, {{DNNL_ARG_SRC, p->a, x},
                            {DNNL_ARG_DIFF_DST, p->c, dy},
                            {DNNL_ARG_DIFF_WEIGHTS, p->b, target},
                            {DNNL_ARG_DIFF_BIAS, p->bias, dbias},
                            {DNNL_ARG_SCRATCHPAD, p->scratchpad, scratch.data()}});
-    if (p->reorder) execute_reorder(p->reorder, p->b, target, p->plain_weight, dweight);
+    if (p->panels)
+      unpack(*p->panels, static_cast<const float*>(target), dweight);
+    else if (p->reorder)
+      execute_reorder(p->reorder, p->b, target, p->plain_weight, dweight);
     return true;
   });
 }
