@@ -38,7 +38,7 @@ struct SimilarityOptions {
   int64_t images = 2048;     // at most; the first of the seeded order
   int64_t batch_size = 256;  // of the estimator
   uint64_t seed = 0;
-  solvers::CkaOptions cka;
+  solvers::CkaOptions cka = {};
 };
 // Every network sees the same images under its own input size and normalisation, in evaluation mode.
 SimilarityFile similarity_of(std::vector<ZooMember>& members, std::shared_ptr<const Dataset> data,

@@ -75,8 +75,8 @@ void ema_step(Tensor& average, const Tensor& x, double decay) {
       using T = decltype(z);
       T* a = average.data<T>();
       const T* w = p.data<T>();
-      const T d = T(decay), r = T(1 - decay);
-      cpu::parallel_for(p.numel(), 65536, [&](int64_t b, int64_t e) { for (int64_t i = b; i < e; ++i) a[i] = d * a[i] + r * w[i]; });
+      const T rest = T(1 - decay);  // as a step towards x: a constant stays the same to the bit
+      cpu::parallel_for(p.numel(), 65536, [&](int64_t b, int64_t e) { for (int64_t i = b; i < e; ++i) a[i] += rest * (w[i] - a[i]); });
     });
   });
 }

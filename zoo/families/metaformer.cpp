@@ -73,7 +73,7 @@ std::shared_ptr<nn::Network> build(const Variant& variant, const BuildOptions& o
   const int64_t stem_kernel = d.small ? 3 : 7, stem_stride = d.small ? 2 : 4;
   network->set_stem("stem", std::make_shared<nn::MetaDownsample>(
                                 options.input[0], d.widths[0], stem_kernel, stem_stride,
-                                d.small ? 1 : 2, stem_norm, d.norm));
+                                d.small ? 1 : 2, stem_norm, MetaNorm::kLayerNormNoBias));
   int64_t total = 0, index = 0;
   for (const int64_t depth : d.depths) total += depth;
   for (size_t s = 0; s < d.depths.size(); ++s) {
@@ -81,7 +81,8 @@ std::shared_ptr<nn::Network> build(const Variant& variant, const BuildOptions& o
     if (s > 0) {
       network->add_block(stage + ".downsample",
                          std::make_shared<nn::MetaDownsample>(d.widths[s - 1], d.widths[s], 3, 2, 1,
-                                                              down_norm, d.norm));
+                                                              down_norm,
+                                                              MetaNorm::kLayerNormNoBias));
     }
     const nn::FeatureShape in = network->feature_at(network->positions() - 1);
     for (int64_t i = 0; i < d.depths[s]; ++i, ++index) {

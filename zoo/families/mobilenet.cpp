@@ -19,6 +19,7 @@ struct Stage {
   int64_t channels;
   double se = 0;  // of the expanded channels
   Act act = Act::kRelu6;
+  bool joined = false;  // numbered on from the stage before, as timm groups stages of one resolution
 };
 
 struct Description {
@@ -88,12 +89,15 @@ std::shared_ptr<nn::Network> build(const Variant& variant, const BuildOptions& o
   network->classifier = "classifier";
   int64_t in = round_channels(double(d.stem) * d.width);
   network->set_stem("", std::make_shared<Stem>(options.input[0], in, d.small ? 1 : 2, d.act));
-  int64_t total = 0, index = 0;
+  int64_t total = 0, index = 0, stage_number = -1, number = 0;
   for (const Stage& stage : d.stages) total += stage.repeat;
-  for (size_t s = 0; s < d.stages.size(); ++s) {
-    const Stage& stage = d.stages[s];
+  for (const Stage& stage : d.stages) {
     const int64_t out = round_channels(double(stage.channels) * d.width);
-    for (int64_t i = 0; i < stage.repeat; ++i, ++index) {
+    if (!stage.joined) {
+      ++stage_number;
+      number = 0;
+    }
+    for (int64_t i = 0; i < stage.repeat; ++i, ++index, ++number) {
       const int64_t expanded =
           stage.kind == Stage::Kind::kInverted ? round_channels(double(in) * stage.expand) : in;
       nn::MobileBlockOptions block{
@@ -115,7 +119,8 @@ std::shared_ptr<nn::Network> build(const Variant& variant, const BuildOptions& o
           module = std::make_shared<nn::ConvBnAct>(in, out, block);
           break;
       }
-      network->add_block("blocks." + std::to_string(s) + "." + std::to_string(i), std::move(module));
+      network->add_block("blocks." + std::to_string(stage_number) + "." + std::to_string(number),
+                         std::move(module));
       in = out;
     }
   }
@@ -158,11 +163,11 @@ Description v3_large(double width) {
   constexpr Act kRe = Act::kRelu, kHs = Act::kHardswish;
   return {.stages = {{kDs, 1, 3, 1, 1, 16, 0, kRe},
                      {kIr, 1, 3, 2, 4, 24, 0, kRe},
-                     {kIr, 1, 3, 1, 3, 24, 0, kRe},
+                     {kIr, 1, 3, 1, 3, 24, 0, kRe, true},
                      {kIr, 3, 5, 2, 3, 40, 0.25, kRe},
                      {kIr, 1, 3, 2, 6, 80, 0, kHs},
-                     {kIr, 1, 3, 1, 2.5, 80, 0, kHs},
-                     {kIr, 2, 3, 1, 2.3, 80, 0, kHs},
+                     {kIr, 1, 3, 1, 2.5, 80, 0, kHs, true},
+                     {kIr, 2, 3, 1, 2.3, 80, 0, kHs, true},
                      {kIr, 2, 3, 1, 6, 112, 0.25, kHs},
                      {kIr, 3, 5, 2, 6, 160, 0.25, kHs},
                      {kCn, 1, 1, 1, 1, 960, 0, kHs}},
