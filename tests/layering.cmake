@@ -27,8 +27,8 @@ foreach(room engine autograd nn solvers zoo apps)
       if(line MATCHES "dnnl" AND NOT name MATCHES "^engine/cpu/")
         list(APPEND wrong "${name}: oneDNN belongs to engine/cpu/")
       endif()
-      # Installed headers: zoo/json.h and apps are not among them.
-      if(name MATCHES "\\.h$" AND NOT name MATCHES "^(apps/|zoo/json\\.h|engine/cpu/)"
+      # Installed headers: those of JSON, of apps and of the backend are not among them.
+      if(name MATCHES "\\.h$" AND NOT name MATCHES "^(apps/|zoo/json\\.h|zoo/weights/json_strict\\.h|engine/cpu/)"
          AND line MATCHES "(nlohmann|CLI/|jpeglib|png\\.h|zlib\\.h|omp\\.h)")
         list(APPEND wrong "${name}: ${line}: a third-party header in a public one")
       endif()
