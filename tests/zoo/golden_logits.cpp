@@ -1,0 +1,44 @@
+// Whole networks against timm's own code: see tests/golden/timm_logits.json.
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "kintsugi/zoo/catalog.h"
+#include "tests/support/compare.h"
+#include "tests/support/formula.h"
+
+using namespace kintsugi;
+
+TEST_CASE("golden: logits of whole networks equal timm's, by kernels that do not fall back") {
+  const auto golden = nlohmann::json::parse(
+      std::ifstream(std::string(KINTSUGI_SOURCE_DIR) + "/tests/golden/timm_logits.json"));
+  for (const auto& entry : golden.at("networks")) {
+    const std::string name = entry.at("name");
+    INFO(name);
+    const auto network = zoo::build_network(name);
+    test::fill_by_formula(*network, entry.at("gain"));
+    const auto input = entry.at("input").get<std::vector<int64_t>>();
+    const Tensor images = test::formula_images(Shape(std::span<const int64_t>(input)));
+    Context::current().fallbacks.clear();
+    autograd::NoGrad no_grad;
+    const Tensor logits = (*network)(nn::Variable(images)).value();
+#ifdef __x86_64__
+    for (const auto& [op, count] : Context::current().fallbacks) {
+      FAIL_CHECK(name << ": " << op << " ran its reference kernel " << count << " times");
+    }
+#endif
+    REQUIRE(logits.size(0) == 2);
+    const auto got = logits.to_vector<double>();
+    const double scale = entry.at("scale");
+    const auto want = entry.at("logits").get<std::vector<std::vector<double>>>();
+    double contrast = 0, contrast_scale = 0;
+    for (size_t c = 0; c < want[0].size(); ++c) {
+      const double a = got[c], b = got[size_t(logits.size(1)) + c];
+      CHECK(std::abs(a - want[0][c]) <= 1e-4 * scale);
+      CHECK(std::abs(b - want[1][c]) <= 1e-4 * scale);
+      // What the image changes is small beside what the weights say; a wrong kernel shows here.
+      contrast = std::max(contrast, std::abs((a - b) - (want[0][c] - want[1][c])));
+      contrast_scale = std::max(contrast_scale, std::abs(want[0][c] - want[1][c]));
+    }
+    CHECK(contrast <= 3e-3 * contrast_scale);
+  }
+}
