@@ -208,6 +208,8 @@ bool begins_with(std::span<const std::byte> bytes, std::string_view magic) {
 
 }  // namespace
 
+bool have_image_decoders() { return true; }
+
 DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& name,
                           int64_t max_pixels) {
   if (begins_with(bytes, "\x89PNG\r\n\x1a\n")) return decode_png(bytes, name, max_pixels);
@@ -217,6 +219,8 @@ DecodedImage decode_image(std::span<const std::byte> bytes, const std::string& n
 }
 
 #else
+
+bool have_image_decoders() { return false; }
 
 DecodedImage decode_image(std::span<const std::byte>, const std::string& name, int64_t) {
   fail(ErrorKind::kMissing, name, ": this build has no image decoders (KINTSUGI_IMAGES=OFF)");

@@ -17,6 +17,8 @@ struct DecodedImage {
   std::vector<uint8_t> pixels;  // (H,W,C)
 };
 
+bool have_image_decoders();  // whether the library was built with KINTSUGI_IMAGES
+
 // By the first bytes. 16-bit PNGs keep their high byte, palettes are looked up, transparency is
 // dropped (as PIL's convert does). kFormat where the data are broken, cut short, or more than
 // max_pixels; kMissing where the library was built without KINTSUGI_IMAGES. `name` begins messages.

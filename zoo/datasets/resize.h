@@ -1,6 +1,6 @@
-// Resizing of 8-bit images as Pillow does it, to the bit (across, then down, as before
-// version 13): a network's published accuracy was
-// measured with that. https://pillow.readthedocs.io/en/stable/handbook/concepts.html#filters
+// Resizing of 8-bit images as Pillow does it, to the bit (across, then down, as it did
+// before version 13): a network's published accuracy was measured with that.
+// https://pillow.readthedocs.io/en/stable/handbook/concepts.html#filters
 #pragma once
 
 #include <cstdint>

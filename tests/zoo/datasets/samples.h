@@ -9,6 +9,7 @@
 
 #include "kintsugi/zoo/datasets/dataset.h"
 #include "kintsugi/zoo/datasets/gzip.h"
+#include "kintsugi/zoo/datasets/images.h"
 #include "tests/zoo/weights/files.h"
 
 namespace kintsugi::test {
@@ -71,5 +72,11 @@ class Samples : public zoo::Dataset {
   std::vector<std::vector<uint8_t>> images_;
   std::vector<std::string> classes_;
 };
+
+// False, and says so, where the library has no decoders.
+inline bool decoders() {
+  if (!zoo::have_image_decoders()) MESSAGE("skipped: built with KINTSUGI_IMAGES=OFF");
+  return zoo::have_image_decoders();
+}
 
 }  // namespace kintsugi::test
