@@ -9,35 +9,42 @@
 
 namespace kintsugi::autograd {
 
+// The tape's side of a variable. Edges of the tape point here, not to values: an activation lives only
+// as long as some backward (or the program) still reads it.
+struct Variable::Edge {
+  Shape shape;
+  Tensor grad;
+  bool requires_grad = false;
+  std::shared_ptr<Node> node;
+
+  ~Edge();
+};
+
 struct Variable::Node {
   const char* op;
   uint64_t sequence;  // order of creation: every node is younger than its inputs
-  std::vector<Variable> inputs;
+  std::vector<std::shared_ptr<Edge>> inputs;  // null where an input wants no gradient
   Backward backward;
 };
 
 struct Variable::Impl {
   Tensor value;
-  Tensor grad;
-  bool requires_grad = false;
-  std::shared_ptr<Node> node;
+  std::shared_ptr<Edge> edge = std::make_shared<Edge>();
+};
 
-  // Drops a long tape iteratively: the recursion of destructors would overflow the stack.
-  ~Impl() {
-    std::vector<std::shared_ptr<Node>> pending;
-    if (node) pending.push_back(std::move(node));
-    while (!pending.empty()) {
-      std::shared_ptr<Node> top = std::move(pending.back());
-      pending.pop_back();
-      if (top.use_count() > 1) continue;
-      for (Variable& input : top->inputs) {
-        if (input.impl_ && input.impl_.use_count() == 1 && input.impl_->node) {
-          pending.push_back(std::move(input.impl_->node));
-        }
-      }
+// Drops a long tape iteratively: the recursion of destructors would overflow the stack.
+Variable::Edge::~Edge() {
+  std::vector<std::shared_ptr<Node>> pending;
+  if (node) pending.push_back(std::move(node));
+  while (!pending.empty()) {
+    const std::shared_ptr<Node> top = std::move(pending.back());
+    pending.pop_back();
+    if (top.use_count() > 1) continue;
+    for (std::shared_ptr<Edge>& input : top->inputs) {
+      if (input && input.use_count() == 1 && input->node) pending.push_back(std::move(input->node));
     }
   }
-};
+}
 
 const Tensor& Saved::get() const {
   if (tensor_.defined() && tensor_.version() != version_) {
@@ -49,8 +56,9 @@ const Tensor& Saved::get() const {
 }
 
 Variable::Variable(Tensor value, bool requires_grad) : impl_(std::make_shared<Impl>()) {
+  if (value.defined()) impl_->edge->shape = value.shape();
   impl_->value = std::move(value);
-  impl_->requires_grad = requires_grad;
+  impl_->edge->requires_grad = requires_grad;
 }
 
 const Tensor& Variable::value() const {
@@ -58,32 +66,34 @@ const Tensor& Variable::value() const {
   return impl_ ? impl_->value : kUndefined;
 }
 
-bool Variable::requires_grad() const { return impl_ && impl_->requires_grad; }
-bool Variable::is_leaf() const { return !impl_ || !impl_->node; }
+bool Variable::requires_grad() const { return impl_ && impl_->edge->requires_grad; }
+bool Variable::is_leaf() const { return !impl_ || !impl_->edge->node; }
 
 void Variable::set_requires_grad(bool on) {
   if (!is_leaf()) fail(ErrorKind::kUsage, "set_requires_grad: not a leaf");
-  impl_->requires_grad = on;
+  impl_->edge->requires_grad = on;
 }
 
 void Variable::set_value(Tensor value) {
   if (!is_leaf()) fail(ErrorKind::kUsage, "set_value: not a leaf");
+  impl_->edge->shape = value.shape();
   impl_->value = std::move(value);
-  impl_->grad = Tensor();
+  impl_->edge->grad = Tensor();
 }
 
 const Tensor& Variable::grad() const {
   static const Tensor kUndefined;
-  return impl_ ? impl_->grad : kUndefined;
+  return impl_ ? impl_->edge->grad : kUndefined;
 }
 
-void Variable::set_grad(Tensor grad) { impl_->grad = std::move(grad); }
-void Variable::zero_grad() { impl_->grad = Tensor(); }
+void Variable::set_grad(Tensor grad) { impl_->edge->grad = std::move(grad); }
+void Variable::zero_grad() { impl_->edge->grad = Tensor(); }
 
 void Variable::accumulate_grad(const Tensor& grad) {
-  if (impl_->grad.defined()) ops::add_in_place(impl_->grad, grad);
-  else if (grad.shares_storage_with(impl_->value)) impl_->grad = grad.clone();
-  else impl_->grad = grad;
+  Tensor& held = impl_->edge->grad;
+  if (held.defined()) ops::add_in_place(held, grad);
+  else if (grad.shares_storage_with(impl_->value)) held = grad.clone();
+  else held = grad;
 }
 
 Variable Variable::detach() const { return Variable(value()); }
@@ -96,9 +106,12 @@ Variable differentiable(const char* op, Tensor value, std::vector<Variable> inpu
                                   [](const Variable& x) { return x.requires_grad(); });
   if (!wanted) return result;
   static std::atomic<uint64_t> sequence{0};
-  result.impl_->requires_grad = true;
-  result.impl_->node = std::make_shared<Variable::Node>(
-      Variable::Node{op, ++sequence, std::move(inputs), std::move(backward)});
+  std::vector<std::shared_ptr<Variable::Edge>> edges;
+  edges.reserve(inputs.size());
+  for (const Variable& x : inputs) edges.push_back(x.requires_grad() ? x.impl_->edge : nullptr);
+  result.impl_->edge->requires_grad = true;
+  result.impl_->edge->node = std::make_shared<Variable::Node>(
+      Variable::Node{op, ++sequence, std::move(edges), std::move(backward)});
   return result;
 }
 
@@ -123,20 +136,21 @@ void Variable::backward(const Tensor& dy) const {
     fail(ErrorKind::kShape, "backward: got a gradient of shape ", dy.shape(), ", expected ", shape());
   }
   if (is_leaf()) {
-    impl_->grad.defined() ? ops::add_in_place(impl_->grad, dy) : void(impl_->grad = dy.clone());
+    Tensor& held = impl_->edge->grad;
+    held.defined() ? ops::add_in_place(held, dy) : void(held = dy.clone());
     return;
   }
   NoGrad no_grad;
 
   // Sequence numbers order the nodes topologically. Entries are dropped as they run, so that
   // activations die as early as they can.
-  std::vector<std::shared_ptr<Impl>> order{impl_};
-  std::unordered_set<Impl*> seen{impl_.get()};
+  std::vector<std::shared_ptr<Edge>> order{impl_->edge};
+  std::unordered_set<Edge*> seen{impl_->edge.get()};
   for (size_t i = 0; i < order.size(); ++i) {
-    for (const Variable& input : order[i]->node->inputs) {
-      if (input.requires_grad() && !input.is_leaf() && seen.insert(input.impl_.get()).second) {
-        order.push_back(input.impl_);
-      }
+    // Not a reference into `order`, which grows.
+    const std::shared_ptr<Node> node = order[i]->node;
+    for (const std::shared_ptr<Edge>& input : node->inputs) {
+      if (input && input->node && seen.insert(input.get()).second) order.push_back(input);
     }
   }
   std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
@@ -147,53 +161,48 @@ void Variable::backward(const Tensor& dy) const {
     Tensor grad;
     bool owned = false;  // made by a sum here: nobody else holds it
   };
-  std::unordered_map<Impl*, Pending> pending;
-  pending[impl_.get()] = {dy, false};
-  for (std::shared_ptr<Impl>& entry : order) {
-    const std::shared_ptr<Impl> current = std::move(entry);
+  std::unordered_map<Edge*, Pending> pending;
+  pending[impl_->edge.get()] = {dy, false};
+  for (std::shared_ptr<Edge>& entry : order) {
+    const std::shared_ptr<Edge> current = std::move(entry);
     const std::shared_ptr<Node> node = std::move(current->node);
     const auto found = pending.find(current.get());
-    if (found != pending.end()) {
-      const Tensor grad = std::move(found->second.grad);
-      pending.erase(found);
-      Wants wants;
-      for (const Variable& input : node->inputs) wants.push_back(input.requires_grad());
-      Tensors grads = node->backward(grad, wants);
-      if (grads.size() != wants.size()) {
-        fail(ErrorKind::kMissing, "backward: ", node->op, " gave ", grads.size(),
-             " gradients for ", wants.size(), " inputs");
+    if (found == pending.end()) continue;
+    const Tensor grad = std::move(found->second.grad);
+    pending.erase(found);
+    Wants wants;
+    for (const auto& input : node->inputs) wants.push_back(input != nullptr);
+    const Tensors grads = node->backward(grad, wants);
+    if (grads.size() != wants.size()) {
+      fail(ErrorKind::kMissing, "backward: ", node->op, " gave ", grads.size(), " gradients for ",
+           wants.size(), " inputs");
+    }
+    for (size_t i = 0; i < wants.size(); ++i) {
+      if (!wants[i]) continue;
+      Edge& target = *node->inputs[i];
+      if (!grads[i].defined()) {
+        fail(ErrorKind::kMissing, "backward: ", node->op, " has no gradient for input ", i);
       }
-      for (size_t i = 0; i < wants.size(); ++i) {
-        if (!wants[i]) continue;
-        const Variable& input = node->inputs[i];
-        if (!grads[i].defined()) {
-          fail(ErrorKind::kMissing, "backward: ", node->op, " has no gradient for input ", i);
-        }
-        if (grads[i].shape() != input.shape()) {
-          fail(ErrorKind::kShape, "backward: ", node->op, " gave shape ", grads[i].shape(),
-               " for input ", i, " of shape ", input.shape());
-        }
-        Impl* target = input.impl_.get();
-        // The same tensor may reach two inputs (x + x), so sums never write into one not made here.
-        const auto sum_into = [&](Tensor& held, bool owned) {
-          if (owned) {
-            ops::add_in_place(held, grads[i]);
-          } else {
-            held = ops::add(held, grads[i]);
-          }
-        };
-        // A node that was freed before this backward holds its gradient as a leaf would.
-        if (!target->node) {
-          if (target->grad.defined()) sum_into(target->grad, false);
-          else target->grad = grads[i];
+      if (grads[i].shape() != target.shape) {
+        fail(ErrorKind::kShape, "backward: ", node->op, " gave shape ", grads[i].shape(),
+             " for input ", i, " of shape ", target.shape);
+      }
+      // The same tensor may reach two inputs (x + x), so sums never write into one not made here.
+      const auto sum_into = [&](Tensor& held, bool owned) {
+        if (owned) ops::add_in_place(held, grads[i]);
+        else held = ops::add(held, grads[i]);
+      };
+      // A node that was freed before this backward holds its gradient as a leaf would.
+      if (!target.node) {
+        if (target.grad.defined()) sum_into(target.grad, false);
+        else target.grad = grads[i];
+      } else {
+        Pending& slot = pending[&target];
+        if (slot.grad.defined()) {
+          sum_into(slot.grad, slot.owned);
+          slot.owned = true;
         } else {
-          Pending& slot = pending[target];
-          if (slot.grad.defined()) {
-            sum_into(slot.grad, slot.owned);
-            slot.owned = true;
-          } else {
-            slot.grad = grads[i];
-          }
+          slot.grad = grads[i];
         }
       }
     }

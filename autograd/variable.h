@@ -65,6 +65,7 @@ class Variable {
   friend Variable differentiable(const char* op, Tensor value, std::vector<Variable> inputs,
                                  Backward backward);
   struct Impl;
+  struct Edge;
   struct Node;
   std::shared_ptr<Impl> impl_;
 };
