@@ -1,5 +1,6 @@
 #include "kintsugi/engine/ops/resize.h"
 
+#include "kintsugi/engine/cpu/resize.h"
 #include "kintsugi/engine/ops/dispatch.h"
 #include "kintsugi/engine/ref/resize.h"
 
@@ -12,17 +13,27 @@ Tensor resize2d(const Tensor& x, int64_t out_h, int64_t out_w, Interpolation int
     fail(ErrorKind::kShape, "resize2d: got ", x.shape(), " to ", out_h, "x", out_w,
          ", expected sizes of at least 1");
   }
-  const Tensor y = Tensor::empty({x.size(0), x.size(1), out_h, out_w}, x.dtype(), x.device(),
-                                 MemoryFormat::kChannelsLast);
-  detail::dispatch({"resize2d", {&x}, {&y}}, [&] { ref::resize2d(x, y, interpolation); });
+  Tensor y = Tensor::empty({x.size(0), x.size(1), out_h, out_w}, x.dtype(), x.device(),
+                           MemoryFormat::kChannelsLast);
+  detail::dispatch(
+      {"resize2d", {&x}, {&y}}, [&] { return cpu::resize2d(x, interpolation, y); },
+      [&] { ref::resize2d(x, interpolation, y); });
   return y;
 }
 
 Tensor resize2d_backward(const Tensor& dy, const Shape& x_shape, Interpolation interpolation) {
   detail::require_rank("resize2d_backward", dy, 4, "(N,C,H,W)");
-  const Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device(), MemoryFormat::kChannelsLast);
-  detail::dispatch({"resize2d_backward", {&dy}, {&dx}},
-                   [&] { ref::resize2d_backward(dy, dx, interpolation); });
+  detail::require_floating("resize2d_backward", dy);
+  if (x_shape.rank() != 4 || x_shape[0] != dy.size(0) || x_shape[1] != dy.size(1) ||
+      x_shape[2] < 1 || x_shape[3] < 1) {
+    fail(ErrorKind::kShape, "resize2d_backward: got x of shape ", x_shape, " for dy of shape ",
+         dy.shape());
+  }
+  Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device(), MemoryFormat::kChannelsLast);
+  detail::dispatch(
+      {"resize2d_backward", {&dy}, {&dx}},
+      [&] { return cpu::resize2d_backward(dy, interpolation, dx); },
+      [&] { ref::resize2d_backward(dy, interpolation, dx); });
   return dx;
 }
 

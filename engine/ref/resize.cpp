@@ -4,17 +4,11 @@
 #include <cmath>
 #include <vector>
 
-#include "kintsugi/engine/cpu/parallel.h"
+#include "kintsugi/engine/ref/walk.h"
 
 namespace kintsugi::ref {
 
 namespace {
-
-struct Tap {
-  int64_t index;
-  double weight;
-};
-using Row = std::vector<Tap>;
 
 // Keys' cubic kernel with a = -0.75 (1981).
 double cubic(double t) {
@@ -25,13 +19,15 @@ double cubic(double t) {
   return 0;
 }
 
-// Row i: what output i takes of the `in` inputs of an axis.
-std::vector<Row> rows_of(int64_t in, int64_t out, ops::Interpolation interpolation) {
-  std::vector<Row> rows(static_cast<size_t>(out));
+}  // namespace
+
+std::vector<std::vector<ResizeTap>> resize_rows(int64_t in, int64_t out,
+                                                ops::Interpolation interpolation) {
+  std::vector<std::vector<ResizeTap>> rows(static_cast<size_t>(out));
   const double scale = double(in) / double(out);
   const auto at = [&](int64_t i) { return std::clamp<int64_t>(i, 0, in - 1); };
   for (int64_t i = 0; i < out; ++i) {
-    Row& row = rows[size_t(i)];
+    std::vector<ResizeTap>& row = rows[size_t(i)];
     const double centre = (double(i) + 0.5) * scale - 0.5;
     switch (interpolation) {
       case ops::Interpolation::kNearest:
@@ -47,7 +43,8 @@ std::vector<Row> rows_of(int64_t in, int64_t out, ops::Interpolation interpolati
       }
       case ops::Interpolation::kBicubic: {
         const int64_t low = int64_t(std::floor(centre));
-        for (int64_t k = -1; k <= 2; ++k) row.push_back({at(low + k), cubic(centre - double(low + k))});
+        for (int64_t k = -1; k <= 2; ++k)
+          row.push_back({at(low + k), cubic(centre - double(low + k))});
         break;
       }
     }
@@ -55,25 +52,19 @@ std::vector<Row> rows_of(int64_t in, int64_t out, ops::Interpolation interpolati
   return rows;
 }
 
-template <class T, class F>
-void for_taps(const Tensor& small, const Tensor& big, ops::Interpolation interpolation, const F& f) {
-  // small: (N,C,H,W) that taps point into; big: (N,C,OH,OW) that rows belong to.
-  const auto rows_h = rows_of(small.size(2), big.size(2), interpolation);
-  const auto rows_w = rows_of(small.size(3), big.size(3), interpolation);
-  const Strides &s = small.strides(), &b = big.strides();
-  const int64_t channels = big.size(1);
-  // Images do not share elements, so they may run at once in either direction.
-  cpu::parallel_for(big.size(0), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; ++n) {
-      for (int64_t i = 0; i < big.size(2); ++i) {
-        for (int64_t j = 0; j < big.size(3); ++j) {
-          for (const Tap& v : rows_h[size_t(i)]) {
-            for (const Tap& h : rows_w[size_t(j)]) {
-              f(n * b[0] + i * b[2] + j * b[3], n * s[0] + v.index * s[2] + h.index * s[3],
-                T(v.weight * h.weight), channels, b[1], s[1]);
-            }
-          }
-        }
+namespace {
+
+// body(index into big, index into small, weight) for every tap of every element of big, whose rows
+// the taps belong to.
+template <class Body>
+void for_each_tap(const Shape& small, const Shape& big, ops::Interpolation interpolation,
+                  const Body& body) {
+  const auto rows_h = resize_rows(small[2], big[2], interpolation);
+  const auto rows_w = resize_rows(small[3], big[3], interpolation);
+  for_each_index(big, [&](const Index& i) {
+    for (const ResizeTap& v : rows_h[size_t(i[2])]) {
+      for (const ResizeTap& h : rows_w[size_t(i[3])]) {
+        body(i, Index{i[0], i[1], v.index, h.index}, v.weight * h.weight);
       }
     }
   });
@@ -81,31 +72,26 @@ void for_taps(const Tensor& small, const Tensor& big, ops::Interpolation interpo
 
 }  // namespace
 
-void resize2d(const Tensor& x, const Tensor& y, ops::Interpolation interpolation) {
+void resize2d(const Tensor& x, ops::Interpolation interpolation, Tensor& y) {
+  y.fill(0);
   visit_floating("resize2d", x.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    Tensor out = y;
-    out.fill(0);
-    const T* src = x.data<T>();
-    T* dst = y.data<T>();
-    for_taps<T>(x, y, interpolation,
-                [&](int64_t big, int64_t small, T weight, int64_t channels, int64_t bc, int64_t sc) {
-                  for (int64_t c = 0; c < channels; ++c) dst[big + c * bc] += weight * src[small + c * sc];
-                });
+    const At<T> src(x), dst(y);
+    for_each_tap(
+        x.shape(), y.shape(), interpolation,
+        [&](const Index& out, const Index& in, double weight) { dst(out) += T(weight) * src(in); });
   });
 }
 
-void resize2d_backward(const Tensor& dy, const Tensor& dx, ops::Interpolation interpolation) {
+void resize2d_backward(const Tensor& dy, ops::Interpolation interpolation, Tensor& dx) {
+  dx.fill(0);
   visit_floating("resize2d_backward", dy.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    Tensor out = dx;
-    out.fill(0);
-    const T* src = dy.data<T>();
-    T* dst = dx.data<T>();
-    for_taps<T>(dx, dy, interpolation,
-                [&](int64_t big, int64_t small, T weight, int64_t channels, int64_t bc, int64_t sc) {
-                  for (int64_t c = 0; c < channels; ++c) dst[small + c * sc] += weight * src[big + c * bc];
-                });
+    const At<T> diff_dst(dy), diff_src(dx);
+    for_each_tap(dx.shape(), dy.shape(), interpolation,
+                 [&](const Index& out, const Index& in, double weight) {
+                   diff_src(in) += T(weight) * diff_dst(out);
+                 });
   });
 }
 
