@@ -51,8 +51,7 @@ struct Padded {
     for (int64_t i = 0; i < rows; ++i) {
       const float* src = x.data + i * x.row;
       float* dst = room + i * width;
-      for (int64_t j = 0; j < columns; ++j) dst[j] = src[j];
-      for (int64_t j = columns; j < width; ++j) dst[j] = 0;
+      each_vector(columns, [&](auto lanes, int64_t c) { store(dst + c, lanes.get(src + c)); });
     }
     return {room, width};
   }
@@ -97,9 +96,9 @@ void tile_scores(const AttentionHead& head, const Transposed& keys, int64_t i0, 
     if (head.bias_column == 0) {
       for (int64_t j = 0; j < count; ++j) row[j] += *bias;
     } else {
-      int64_t j = 0;
-      for (; j + kLanes <= count; j += kLanes) store(row + j, load(row + j) + load(bias + j));
-      for (; j < count; ++j) row[j] += bias[j];
+      each_vector(count, [&](auto lanes, int64_t j) {
+        lanes.put(row + j, lanes.get(row + j) + lanes.get(bias + j));
+      });
     }
   }
 }
@@ -130,9 +129,7 @@ inline float infinity() {
 inline float largest_of(const float* x, int64_t width) {
   Vec most = load(x);
   for (int64_t j = kLanes; j < width; j += kLanes) most = max(most, load(x + j));
-  float out = most[0];
-  for (int l = 1; l < kLanes; ++l) out = most[l] > out ? most[l] : out;
-  return out;
+  return lane_max(most);
 }
 
 // Turns a row of scores into e^(score - maximum so far) and rescales what was summed before.
@@ -147,10 +144,14 @@ inline void online_softmax(float* scores, int64_t width, float& largest, float& 
     store(scores + j, p);
     sums += p;
   }
-  const float factor = exp(splat(before - shift))[0];
-  total = total * factor + sum(sums);
+  const float here_total = lane_sum(sums);
   largest = now;
-  if (factor == 1.0f) return;
+  if (before == now || before == -infinity()) {  // nothing to rescale
+    total += here_total;
+    return;
+  }
+  const float factor = exp(splat(before - shift))[0];
+  total = total * factor + here_total;
   for (int64_t c = 0; c < out_width; c += kLanes) store(out + c, load(out + c) * factor);
 }
 
@@ -184,7 +185,8 @@ void attention_forward(const AttentionHead& head, Rows y, float* logsumexp, floa
       const float inverse = 1.0f / room.sum[i];
       const float* src = room.out + i * out_width;
       float* dst = y.data + (i0 + i) * y.row;
-      for (int64_t c = 0; c < head.e; ++c) dst[c] = src[c] * inverse;
+      each_vector(head.e,
+                  [&](auto lanes, int64_t c) { lanes.put(dst + c, lanes.get(src + c) * inverse); });
       logsumexp[i0 + i] = room.largest[i] + float(__builtin_log(double(room.sum[i])));
     }
   }
@@ -231,7 +233,8 @@ inline void row_gradients(const AttentionHead& head, const AttentionHeadGrads& g
     } else if (part == kLanes) {
       store(dbias + j, load(dbias + j) + gradient);
     } else {
-      store_part(dbias + j, load_part(dbias + j, part) + gradient, part);
+      const Part rest(part);
+      rest.put(dbias + j, rest.get(dbias + j) + gradient);
     }
   }
   if (dbias && head.bias_column == 0) *dbias += total[0];
@@ -239,7 +242,7 @@ inline void row_gradients(const AttentionHead& head, const AttentionHeadGrads& g
 
 void zero(Rows x, int64_t rows, int64_t columns) {
   for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t c = 0; c < columns; ++c) x.data[i * x.row + c] = 0;
+    each_vector(columns, [&](auto lanes, int64_t c) { lanes.put(x.data + i * x.row + c, Vec{}); });
   }
 }
 
@@ -257,9 +260,11 @@ void attention_backward(const AttentionHead& head, const AttentionHeadGrads& gra
     const float* dy = dys.data + i0 * dys.row;
     for (int64_t i = 0; i < count_q; ++i) {
       const float* out = grads.y.data + (i0 + i) * grads.y.row;
-      float sum = 0;
-      for (int64_t c = 0; c < head.e; ++c) sum += dy[i * dys.row + c] * out[c];
-      room.delta[i] = sum;
+      Vec sum{};
+      each_vector(head.e, [&](auto lanes, int64_t c) {
+        sum += lanes.get(dy + i * dys.row + c) * lanes.get(out + c);
+      });
+      room.delta[i] = lane_sum(sum);
     }
     for (int64_t j0 = 0; j0 < head.m; j0 += room.key_tile) {
       const int64_t count_k = j0 + room.key_tile < head.m ? room.key_tile : head.m - j0;

@@ -12,7 +12,7 @@ void pack(const float* b, int64_t row, int64_t column, int64_t k, int64_t n, flo
     for (int64_t p = 0; p < k; ++p, b += row, packed += padded) {
       int64_t j = 0;
       for (; j + kLanes <= n; j += kLanes) store(packed + j, load(b + j));
-      if (j < n) store(packed + j, load_part(b + j, n - j));
+      if (j < n) store(packed + j, Part(n - j).get(b + j));
     }
     return;
   }

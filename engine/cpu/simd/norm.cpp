@@ -1,37 +1,12 @@
 #include "kintsugi/engine/cpu/simd/norm.h"
 
-#include "kintsugi/engine/cpu/simd/vec.h"
+#include "kintsugi/engine/cpu/simd/lanes.h"
 
 namespace kintsugi::cpu::KINTSUGI_ISA {
 
 namespace {
 
 constexpr int64_t kBlock = 128;  // rows that are summed in f32 before they go into f64
-
-// Columns of whole vectors, or the last few.
-struct Whole {
-  static constexpr int64_t count = kLanes;
-  Vec get(const float* p) const { return load(p); }
-  void put(float* p, Vec v) const { store(p, v); }
-  Vec keep(Vec v) const { return v; }
-};
-struct Part {
-  int64_t count;
-  Vec get(const float* p) const { return load_part(p, count); }
-  void put(float* p, Vec v) const { store_part(p, v, count); }
-  Vec keep(Vec v) const {
-    VecInt index{};
-    for (int i = 0; i < kLanes; ++i) index[i] = i;
-    return select(index < int32_t(count), v, Vec{});
-  }
-};
-
-template <class Body>
-inline void each_vector(int64_t columns, const Body& body) {
-  int64_t c = 0;
-  for (; c + kLanes <= columns; c += kLanes) body(Whole{}, c);
-  if (c < columns) body(Part{columns - c}, c);
-}
 
 // --- columns ---
 
@@ -80,7 +55,7 @@ void moments(const float* x, int64_t rows, int64_t columns, double* mean, double
       block_moments<1>(Whole{}, block + c, columns, count, r, mean + c, squares + c);
     }
     if (c < columns) {
-      block_moments<1>(Part{columns - c}, block + c, columns, count, r, mean + c, squares + c);
+      block_moments<1>(Part(columns - c), block + c, columns, count, r, mean + c, squares + c);
     }
   }
 }
@@ -119,7 +94,7 @@ void sums(const float* x, const float* dy, int64_t rows, int64_t columns, const 
       block_sums<1>(Whole{}, xs + c, grads + c, columns, count, mean + c, sum + c, dot + c);
     }
     if (c < columns) {
-      block_sums<1>(Part{columns - c}, xs + c, grads + c, columns, count, mean + c, sum + c,
+      block_sums<1>(Part(columns - c), xs + c, grads + c, columns, count, mean + c, sum + c,
                     dot + c);
     }
   }
@@ -155,7 +130,7 @@ void rows_forward(const float* x, int64_t rows, int64_t columns, const float* we
   for (int64_t r = 0; r < rows; ++r, x += columns, y += columns) {
     Vec total{};
     each_vector(columns, [&](auto lanes, int64_t c) { total += lanes.get(x + c); });
-    const float m = sum(total) * inverse;
+    const float m = lane_sum(total) * inverse;
     // The second pass also tells what rounding left over of the first.
     Vec rest{}, square{};
     each_vector(columns, [&](auto lanes, int64_t c) {
@@ -163,8 +138,8 @@ void rows_forward(const float* x, int64_t rows, int64_t columns, const float* we
       rest += d;
       square += d * d;
     });
-    const float correction = sum(rest) * inverse;
-    const double variance = double(sum(square)) * inverse - double(correction) * correction;
+    const float correction = lane_sum(rest) * inverse;
+    const double variance = double(lane_sum(square)) * inverse - double(correction) * correction;
     const float centre = m + correction;
     const float scale = float(1.0 / __builtin_sqrt((variance < 0 ? 0 : variance) + epsilon));
     mean[r] = centre;
@@ -200,7 +175,7 @@ void rows_backward(const float* x, const float* dy, int64_t rows, int64_t column
         lanes.put(weights + c, lanes.get(weights + c) + grad * normal);
         lanes.put(biases + c, lanes.get(biases + c) + grad);
       });
-      const float mean_g = sum(sum_g) * inverse, mean_gx = sum(sum_gx) * inverse;
+      const float mean_g = lane_sum(sum_g) * inverse, mean_gx = lane_sum(sum_gx) * inverse;
       each_vector(columns, [&](auto lanes, int64_t c) {
         const Vec normal = (lanes.get(xs + c) - centre) * scale;
         const Vec grad = lanes.get(grads + c);

@@ -2,7 +2,7 @@
 // folder only.
 #pragma once
 
-#include "kintsugi/engine/cpu/simd/vec.h"
+#include "kintsugi/engine/cpu/simd/lanes.h"
 
 namespace kintsugi::cpu::KINTSUGI_ISA {
 
@@ -47,7 +47,8 @@ static inline void tile(const TileOperands& t, int64_t last) {
       if (j + 1 < kVecs || last == kLanes) {
         store(at, t.accumulate ? acc[i][j] + load(at) : acc[i][j]);
       } else {
-        store_part(at, t.accumulate ? acc[i][j] + load_part(at, last) : acc[i][j], last);
+        const Part part(last);
+        part.put(at, t.accumulate ? acc[i][j] + part.get(at) : acc[i][j]);
       }
     }
   }
