@@ -22,5 +22,7 @@ constexpr Command kCommands[] = {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_command_line(kCommands, argc, argv);
+  return run_command_line(
+      {"kintsugi", "Takes trained vision networks apart and puts their blocks back together."},
+      kCommands, argc, argv);
 }

@@ -113,7 +113,7 @@ bool is_positional(const Option& option) {
 }  // namespace
 
 std::string parse(const CommandLine& line, const std::vector<std::string>& arguments) {
-  CLI::App app(line.summary, "kintsugi " + line.command);
+  CLI::App app(line.summary, line.command);
   app.set_help_flag("-h,--help", "this text");
   app.allow_extras();
   std::vector<std::pair<const Option*, CLI::Option*>> added;
@@ -148,8 +148,8 @@ std::string parse(const CommandLine& line, const std::vector<std::string>& argum
         fail(ErrorKind::kUsage, option.name, ": got no value, expected ", describe(option).type);
       }
     }
-    fail(ErrorKind::kUsage, "an option lacks its value or has one too many; see kintsugi ",
-         line.command, " --help");
+    fail(ErrorKind::kUsage, "an option lacks its value or has one too many; see ", line.command,
+         " --help");
   } catch (const CLI::ParseError& error) {
     fail(ErrorKind::kUsage, error.what());
   }

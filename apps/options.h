@@ -31,7 +31,7 @@ inline Option required(Option option) {
 }
 
 struct CommandLine {
-  std::string command;  // "train"
+  std::string command;  // "kintsugi train"
   std::string summary;  // one sentence
   std::vector<Option> options;
 };

@@ -58,10 +58,9 @@ void report(const std::string& who, const char* line, const std::vector<std::str
   for (const std::string& detail : details) std::cerr << "  " << detail << "\n";
 }
 
-std::string overview(std::span<const Command> commands) {
-  std::string text =
-      "kintsugi takes trained vision networks apart and puts their blocks back together.\n\n"
-      "Usage: kintsugi COMMAND [options]     (kintsugi COMMAND --help lists them)\n\nCommands:\n";
+std::string overview(const Program& program, std::span<const Command> commands) {
+  std::string text = program.summary + "\n\nUsage: " + program.name + " COMMAND [options]     (" +
+                     program.name + " COMMAND --help lists them)\n\nCommands:\n";
   for (const Command& command : commands) {
     std::string name = command.name;
     name.resize(14, ' ');
@@ -93,7 +92,7 @@ bool Session::parse(const std::string& summary, std::vector<Option> options) {
 }
 
 std::string Session::command_line() const {
-  std::string text = "kintsugi " + command_;
+  std::string text = command_;
   for (const std::string& word : arguments_) {
     const bool quote = word.find_first_of(" \t'\"\\$") != std::string::npos || word.empty();
     text += quote ? " '" + word + "'" : " " + word;
@@ -106,17 +105,18 @@ std::stop_token Session::stop() {
 }
 
 void say(const Session& session, const std::string& text) {
-  std::cerr << "kintsugi " << session.command() << ": " << text << "\n";
+  std::cerr << session.command() << ": " << text << "\n";
 }
 
-int run_command_line(std::span<const Command> commands, int argc, char** argv) {
+int run_command_line(const Program& program, std::span<const Command> commands, int argc,
+                     char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   if (words.empty()) {
-    std::cerr << overview(commands);
+    std::cerr << overview(program, commands);
     return 2;
   }
   if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
-    std::cout << overview(commands);
+    std::cout << overview(program, commands);
     return 0;
   }
   if (words[0] == "--version") {
@@ -127,8 +127,8 @@ int run_command_line(std::span<const Command> commands, int argc, char** argv) {
   for (const Command& command : commands) {
     names.push_back(command.name);
     if (command.name != words[0]) continue;
-    Session session(words[0], {words.begin() + 1, words.end()});
-    const std::string who = "kintsugi " + words[0];
+    const std::string who = program.name + " " + words[0];
+    Session session(who, {words.begin() + 1, words.end()});
     try {
       const int code = command.run(session);
       if (std::cout.flush()) return code;
@@ -145,7 +145,7 @@ int run_command_line(std::span<const Command> commands, int argc, char** argv) {
   }
   const std::string line =
       "got '" + words[0] + "', expected a command" + did_you_mean(words[0], names);
-  report("kintsugi", line.c_str(), {});
+  report(program.name, line.c_str(), {});
   return 2;
 }
 

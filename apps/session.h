@@ -13,6 +13,7 @@ namespace kintsugi::apps {
 
 class Session {
  public:
+  // command: "kintsugi train".
   Session(std::string command, std::vector<std::string> arguments);
 
   // The command's own options and the common ones. False where --help was asked for and has been
@@ -44,9 +45,15 @@ struct Command {
   int (*run)(Session& session);
 };
 
+struct Program {
+  std::string name;     // "kintsugi"
+  std::string summary;  // one sentence
+};
+
 // The whole of main: finds the command, runs it, turns what it throws into a line and an exit code
 // (0 done; 1 the work failed or the question has no answer; 2 the words are wrong).
-int run_command_line(std::span<const Command> commands, int argc, char** argv);
+int run_command_line(const Program& program, std::span<const Command> commands, int argc,
+                     char** argv);
 
 // A line to standard error: "kintsugi train: ...".
 void say(const Session& session, const std::string& text);

@@ -25,6 +25,7 @@ struct Findings {
 
   zoo::PlanFile plan;
   std::string status;  // of the reassembly
+  std::string reason;  // where it is infeasible
   double reassembly_seconds = 0;
   int64_t max_params = 0, max_macs = 0;
   std::vector<double> stitch_r2;  // of the least-squares fits
