@@ -31,15 +31,16 @@ void Naswot::add(const float* activations, size_t inputs, size_t units) {
   }
   if (nan) fail(ErrorKind::kNumeric, "naswot: the activations hold a NaN");
   const auto& kernels = dense::product_kernels();
-  cpu::parallel_for(int64_t(inputs), 4, [&](int64_t begin, int64_t end) {
-    for (size_t s = size_t(begin); s < size_t(end); ++s) {
-      for (size_t t = 0; t < inputs; ++t) {
-        const size_t differing =
-            kernels.differing_bits(codes.data() + s * words, codes.data() + t * words, words);
-        counts_[s * inputs + t] += int64_t(units - differing);
-      }
-    }
-  });
+  cpu::parallel_for(
+      int64_t(inputs), int64_t(1 + 100'000 / (inputs * words)), [&](int64_t begin, int64_t end) {
+        for (size_t s = size_t(begin); s < size_t(end); ++s) {
+          for (size_t t = 0; t < inputs; ++t) {
+            const size_t differing =
+                kernels.differing_bits(codes.data() + s * words, codes.data() + t * words, words);
+            counts_[s * inputs + t] += int64_t(units - differing);
+          }
+        }
+      });
   units_ += units;
 }
 

@@ -41,9 +41,15 @@ void centre_biased(std::vector<double>& gram, size_t n) {
   std::vector<double> mean(n, 0);
   double total = 0;
   for (size_t i = 0; i < n; ++i) {
-    for (size_t j = 0; j < n; ++j) mean[i] += gram[std::min(i, j) * n + std::max(i, j)];
-    mean[i] /= double(n);
-    total += mean[i] / double(n);
+    mean[i] += gram[i * n + i];
+    for (size_t j = i + 1; j < n; ++j) {
+      mean[i] += gram[i * n + j];
+      mean[j] += gram[i * n + j];
+    }
+  }
+  for (double& m : mean) {
+    m /= double(n);
+    total += m / double(n);
   }
   for (size_t i = 0; i < n; ++i) {
     for (size_t j = i; j < n; ++j) gram[i * n + j] += total - mean[i] - mean[j];
@@ -56,10 +62,11 @@ void centre_unbiased(std::vector<double>& gram, size_t n) {
   std::vector<double> sum(n, 0);
   double total = 0;
   for (size_t i = 0; i < n; ++i) {
-    for (size_t j = 0; j < n; ++j) {
-      if (i != j) sum[i] += gram[std::min(i, j) * n + std::max(i, j)];
+    for (size_t j = i + 1; j < n; ++j) {
+      sum[i] += gram[i * n + j];
+      sum[j] += gram[i * n + j];
+      total += 2 * gram[i * n + j];
     }
-    total += sum[i];
   }
   const double m = double(n);
   for (size_t i = 0; i < n; ++i) {

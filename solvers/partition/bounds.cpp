@@ -89,12 +89,16 @@ bool Bounds::compute(const Clock& clock) {
       if (!same) groups.push_back(n);
     }
     groups.push_back(list.size());
+    // A thread's start repays itself from some hundred thousand operations on.
+    const size_t group_work =
+        lambda_[k].size() * (8 + list.size() / std::max<size_t>(1, groups.size()));
+    const int64_t grain = int64_t(1 + 1'000'000 / std::max<size_t>(1, group_work));
     // Slices keep a large zoo interruptible.
     constexpr size_t kSlice = 256;
     for (size_t g = 0; g + 1 < groups.size(); g += kSlice) {
       if (clock.over()) return false;
       const size_t count = std::min(kSlice, groups.size() - 1 - g);
-      cpu::parallel_for(int64_t(count), 4, [&](int64_t begin, int64_t end) {
+      cpu::parallel_for(int64_t(count), grain, [&](int64_t begin, int64_t end) {
         std::vector<double> scratch;
         for (size_t x = g + size_t(begin); x < g + size_t(end); ++x) {
           compute_group(k, groups[x], groups[x + 1], scratch, bounds[k]);
