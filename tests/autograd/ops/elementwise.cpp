@@ -18,8 +18,8 @@ constexpr int kBinaries = static_cast<int>(Binary::kMinimum) + 1;
 
 // Far from every kink (0, -3, 3, 6), of both signs.
 Tensor away_from_kinks() {
-  return Tensor::from<double>({2, 3, 2}, {-5.1, -3.4, -2.6, -1.3, -0.4, 0.3, 0.8, 1.7, 2.5, 3.5,
-                                          5.2, 6.4});
+  return Tensor::from<double>({2, 3, 2},
+                              {-5.1, -3.4, -2.6, -1.3, -0.4, 0.3, 0.8, 1.7, 2.5, 3.5, 5.2, 6.4});
 }
 
 }  // namespace
@@ -101,8 +101,8 @@ TEST_CASE("elementwise gradients: only one operand wants one") {
 }
 
 TEST_CASE("elementwise gradients: where") {
-  const Tensor condition = ops::compare(ops::Compare::kLess, random_tensor({2, 3}, 1),
-                                        Tensor::zeros({}, DType::kF64));
+  const Tensor condition =
+      ops::compare(ops::Compare::kLess, random_tensor({2, 3}, 1), Tensor::zeros({}, DType::kF64));
   check_gradients([&](const Inputs& in) { return autograd::where(condition, in[0], in[1]); },
                   {random_tensor({2, 3}, 2), random_tensor({3}, 3)});
   check_gradients([&](const Inputs& in) { return autograd::where(condition, in[0], in[1]); },
@@ -113,7 +113,8 @@ TEST_CASE("elementwise gradients: f32 channels-last kernels agree with f64") {
   for (int i = 0; i < kUnaries; ++i) {
     const Unary op = static_cast<Unary>(i);
     CAPTURE(name_of(op));
-    const Tensor x = random_tensor({2, 17, 3, 5}, 1, 0.5, 4), c = random_tensor({17, 1, 1}, 2, 1, 2);
+    const Tensor x = random_tensor({2, 17, 3, 5}, 1, 0.5, 4),
+                 c = random_tensor({17, 1, 1}, 2, 1, 2);
     const auto grads = [&](DType dtype) {
       const Variable v(x.to(dtype).channels_last(), true), w(c.to(dtype), true);
       autograd::sum(autograd::mul(autograd::unary(op, v), w)).backward();

@@ -16,12 +16,21 @@ TEST_CASE("layout gradients: every operator, row major and channels last") {
     check_gradients([](const Inputs& in) { return autograd::transpose(in[0], 1, -1); }, {x});
     check_gradients([](const Inputs& in) { return autograd::slice(in[0], 1, 1, 3); }, {x});
     check_gradients([](const Inputs& in) { return autograd::slice(in[0], -1, 1, 4, 2); }, {x});
-    check_gradients([&](const Inputs& in) { return autograd::concat({in[0], in[1], in[0]}, 1); },
-                    {x, other});
-    check_gradients([&](const Inputs& in) { return autograd::concat({in[1], in[0]}, -3); },
-                    {x, other});
     check_gradients(
-        [](const Inputs& in) { return autograd::pad(in[0], {{2, 1, 2}, {-1, -1, 1}}, 3.0); }, {x});
+        [&](const Inputs& in) {
+          return autograd::concat({in[0], in[1], in[0]}, 1);
+        },
+        {x, other});
+    check_gradients(
+        [&](const Inputs& in) {
+          return autograd::concat({in[1], in[0]}, -3);
+        },
+        {x, other});
+    check_gradients(
+        [](const Inputs& in) {
+          return autograd::pad(in[0], {{2, 1, 2}, {-1, -1, 1}}, 3.0);
+        },
+        {x});
     check_gradients([](const Inputs& in) { return autograd::roll(in[0], {1, -2}, {2, 3}); }, {x});
     for (int dim = -1; dim < 4; ++dim) {
       check_gradients([&](const Inputs& in) { return autograd::gather(in[0], dim, rows); }, {x});
@@ -33,6 +42,9 @@ TEST_CASE("layout gradients: every operator, row major and channels last") {
         },
         {x});
   }
-  check_gradients([](const Inputs& in) { return autograd::expand(in[0], {2, 3, 4}); },
-                  {random_tensor({3, 1}, 3)});
+  check_gradients(
+      [](const Inputs& in) {
+        return autograd::expand(in[0], {2, 3, 4});
+      },
+      {random_tensor({3, 1}, 3)});
 }
