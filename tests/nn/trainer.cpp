@@ -22,14 +22,17 @@ std::shared_ptr<nn::Network> tiny_network(double drop_path = 0) {
   return network;
 }
 
-// Class c is a bright bar in row 2c.
+// A bright row, a bright column, or neither: orientation survives the pooling of the head.
 nn::TrainBatch make_batch(int64_t n, uint64_t seed) {
   Tensor images = random_tensor({n, 1, 6, 6}, seed, -0.5, 0.5, DType::kF32);
   Tensor labels = Tensor::empty({n}, DType::kI64);
   for (int64_t i = 0; i < n; ++i) {
     const int64_t label = (i * 7 + int64_t(seed)) % 3;
     labels.data<int64_t>()[i] = label;
-    for (int64_t w = 0; w < 6; ++w) images.data<float>()[i * 36 + 2 * label * 6 + w] += 1;
+    const int64_t at = 1 + i % 4;
+    for (int64_t k = 0; k < 6; ++k) {
+      if (label < 2) images.data<float>()[i * 36 + (label == 0 ? at * 6 + k : k * 6 + at)] += 2;
+    }
   }
   return {images, labels};
 }
