@@ -1,0 +1,171 @@
+// similarity, partition, reassemble and what follows them, and the demo that does it all.
+#include "tests/apps/run.h"
+
+using namespace kintsugi;
+using namespace kintsugi::test;
+
+namespace {
+
+struct Files {
+  Scratch scratch;
+  std::string data = tiny_data(scratch).string();
+  std::string zoo = tiny_zoo(scratch).string();
+  std::string similarity = (scratch / "sim.json").string();
+  std::string partition = (scratch / "partition.json").string();
+  std::string plan = (scratch / "plan.json").string();
+
+  Files() {
+    const Outcome outcome = test::kintsugi({"similarity", "--zoo", zoo, "--data", data, "--out",
+                                            similarity, "--images", "40", "--batch-size", "20"});
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.code == 0);
+  }
+  Outcome cut(const std::string& k = "4") const {
+    return test::kintsugi(
+        {"partition", "--similarity", similarity, "-k", k, "--out", partition, "--json"});
+  }
+  Outcome reassemble(std::vector<std::string> more) const {
+    std::vector<std::string> words{"reassemble", "--partition", partition, "--out", plan, "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    return test::kintsugi(words);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("steps: a zoo comes apart and back together through files") {
+  const Files files;
+  const auto similarity = nlohmann::json::parse(text_of(files.similarity));
+  CHECK(similarity.at("format") == "kintsugi-similarity/1");
+  size_t positions = 0;
+  for (const auto& model : similarity.at("models")) positions += model.at("nodes").size() + 1;
+  CHECK(similarity.at("similarity").size() == positions);
+
+  const Outcome cut = files.cut();
+  CAPTURE(cut.err);
+  REQUIRE(cut.code == 0);
+  const auto partition = cut.json();
+  CHECK(partition.at("gap") == doctest::Approx(0).epsilon(1e-9));
+  CHECK(partition.at("objective").get<double>() >=
+        partition.at("heuristic").at("objective").get<double>() - 1e-9);
+  for (const auto& model : partition.at("models")) CHECK(model.at("cuts").size() == 3);
+
+  const Outcome chosen = files.reassemble({"--max-params", "300k", "--max-macs", "30M"});
+  CAPTURE(chosen.err);
+  REQUIRE(chosen.code == 0);
+  const auto result = chosen.json();
+  CHECK(result.at("status") == "optimal");
+  CHECK(result.at("blocks").size() == 4);
+  CHECK(result.at("params").get<int64_t>() <= 300'000);
+  CHECK(result.at("macs").get<int64_t>() <= 30'000'000);
+  std::map<std::string, int> uses;
+  for (const auto& block : result.at("blocks")) ++uses[block.at("model").get<std::string>()];
+  for (const auto& [name, count] : uses) CHECK(count <= 2);
+
+  const auto inspected = test::kintsugi({"inspect", files.plan, "--json"}).json();
+  CHECK(inspected.at("params") == result.at("params"));
+  CHECK(inspected.at("macs") == result.at("macs"));
+
+  const std::string out = (files.scratch / "tuned.safetensors").string();
+  const Outcome tuned = test::kintsugi({"finetune", "--plan", files.plan, "--data", files.data,
+                                        "--out", out, "--epochs", "1", "--fit-images", "40",
+                                        "--freeze", "--batch-size", "20", "--json"});
+  CAPTURE(tuned.err);
+  REQUIRE(tuned.code == 0);
+  // The new plan carries the trained weights.
+  const auto measured =
+      test::kintsugi({"eval", "--weights", out + ".plan.json", "--data", files.data, "--json"})
+          .json();
+  CHECK(measured.at("top1") == tuned.json().at("top1"));
+  CHECK(measured.at("loss").get<double>() ==
+        doctest::Approx(tuned.json().at("loss").get<double>()).epsilon(1e-4));
+}
+
+TEST_CASE("steps: an infeasible budget says the smallest that would do, with exit 1 and JSON") {
+  const Files files;
+  REQUIRE(files.cut().code == 0);
+  const Outcome outcome = files.reassemble({"--max-params", "10"});
+  CHECK(outcome.code == 1);
+  CHECK(outcome.error_lines() == 1);
+  const auto json = outcome.json();
+  CHECK(json.at("status") == "infeasible");
+  CHECK(json.at("blocks").empty());
+  CHECK_FALSE(fs::exists(files.plan));
+  // The budget that it names does.
+  const std::string reason = json.at("reason").get<std::string>();
+  CAPTURE(reason);
+  int64_t named = 0;
+  for (size_t i = 0; i < reason.size();) {
+    size_t end = i;
+    while (end < reason.size() && std::isdigit(reason[end])) ++end;
+    if (end > i) named = std::max<int64_t>(named, std::stoll(reason.substr(i, end - i)));
+    i = end + 1;
+  }
+  CHECK(files.reassemble({"--max-params", std::to_string(named)}).code == 0);
+  CHECK(files.reassemble({"--max-params", std::to_string(named - 1)}).code == 1);
+}
+
+TEST_CASE("steps: more sets than nodes, a zoo of one, a plan for other weights") {
+  const Files files;
+  Outcome outcome = files.cut("40");
+  CHECK(outcome.code != 0);
+  CHECK(outcome.err.find("40") != std::string::npos);
+  CHECK_FALSE(fs::exists(files.partition));
+
+  zoo::ZooFile zoo = zoo::read_zoo(files.zoo);
+  zoo.models.resize(1);
+  const std::string lonely = (files.scratch / "lonely.json").string();
+  zoo::write_zoo(lonely, zoo);
+  outcome = test::kintsugi({"similarity", "--zoo", lonely, "--data", files.data, "--out",
+                            (files.scratch / "s.json").string()});
+  CHECK(outcome.code != 0);
+  CHECK(outcome.err.find("at least two") != std::string::npos);
+
+  REQUIRE(files.cut().code == 0);
+  REQUIRE(files.reassemble({}).code == 0);
+  for (const char* name : {"resnet_nano", "mobilenetv3_nano"}) {
+    const zoo::LoadedNetwork other = zoo::fresh_network(name, {}, 99);
+    zoo::save_network(files.scratch / (std::string(name) + ".safetensors"), *other.network,
+                      other.card);
+  }
+  outcome = test::kintsugi({"eval", "--weights", files.plan, "--data", files.data});
+  CHECK(outcome.code == 1);
+  CHECK(outcome.err.find("sha256") != std::string::npos);
+}
+
+TEST_CASE("demo: prints the contract's object and writes a page") {
+  const Scratch scratch;
+  const std::string data = tiny_data(scratch).string(), zoo = tiny_zoo(scratch).string();
+  const std::string out = (scratch / "out").string();
+  std::vector<std::string> words{"demo", "--zoo",
+                                 zoo,    "--data",
+                                 data,   "--out",
+                                 out,    "--epochs",
+                                 "1",    "--similarity-images",
+                                 "40",   "--fit-images",
+                                 "40",   "--candidates",
+                                 "2",    "--json"};
+  const Outcome outcome = test::kintsugi(words);
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  const auto json = outcome.json();
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : json.items()) keys.push_back(key);
+  CHECK(keys == std::vector<std::string>{"epochs", "images", "partition", "reassembly", "seconds",
+                                         "top1", "zoo"});
+  for (const char* key : {"stitched", "freeze", "full", "scratch", "best_zoo_member"}) {
+    CAPTURE(key);
+    CHECK((json.at("top1").at(key).is_number() || std::string(key) == "best_zoo_member"));
+  }
+  const auto& reassembly = json.at("reassembly");
+  CHECK(reassembly.at("params") <= reassembly.at("budget").at("params"));
+  CHECK(reassembly.at("macs") <= reassembly.at("budget").at("macs"));
+  CHECK(json.at("images") == 60);
+  CHECK(text_of(out + "/report.html").find("</html>") != std::string::npos);
+  CHECK(zoo::read_plan(out + "/full.plan.json").params == reassembly.at("params"));
+
+  words.insert(words.end(), {"--max-params", "100"});
+  const Outcome infeasible = test::kintsugi(words);
+  CHECK(infeasible.code == 1);
+  CHECK(infeasible.json().at("reassembly").at("blocks").empty());
+}
