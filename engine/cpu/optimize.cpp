@@ -1,0 +1,62 @@
+#include "kintsugi/engine/cpu/optimize.h"
+
+#include <cmath>
+
+#include "kintsugi/engine/cpu/parallel.h"
+#include "kintsugi/engine/cpu/simd/optimize.h"
+
+namespace kintsugi::cpu {
+
+namespace {
+
+constexpr int64_t kGrain = 16384;
+
+}  // namespace
+
+bool sgd_step(Tensor& p, const Tensor& g, Tensor& v, const ops::SgdStep& step) {
+  if (p.dtype() != DType::kF32) return false;
+  const SgdNumbers numbers{float(step.lr), float(step.momentum), float(step.weight_decay),
+                           step.nesterov};
+  float *weight = p.data<float>(), *velocity = v.defined() ? v.data<float>() : nullptr;
+  const float* gradient = g.data<float>();
+  parallel_for(p.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    optimize_kernels().sgd(end - begin, weight + begin, gradient + begin,
+                           velocity ? velocity + begin : nullptr, numbers);
+  });
+  return true;
+}
+
+bool adamw_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const ops::AdamWStep& step) {
+  if (p.dtype() != DType::kF32) return false;
+  // 1 - beta in double: of 0.999 the float's rounding would be 1e-5 of the difference.
+  const double first = 1 - std::pow(step.beta1, double(step.t));
+  const double second = 1 - std::pow(step.beta2, double(step.t));
+  const AdamWNumbers numbers{float(step.beta1),
+                             float(1 - step.beta1),
+                             float(step.beta2),
+                             float(1 - step.beta2),
+                             float(1 - step.lr * step.weight_decay),
+                             float(step.lr / first),
+                             float(1 / std::sqrt(second)),
+                             float(step.epsilon)};
+  float *weight = p.data<float>(), *mean = m.data<float>(), *square = v.data<float>();
+  const float* gradient = g.data<float>();
+  parallel_for(p.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    optimize_kernels().adamw(end - begin, weight + begin, gradient + begin, mean + begin,
+                             square + begin, numbers);
+  });
+  return true;
+}
+
+bool ema_step(Tensor& average, const Tensor& p, double decay) {
+  if (p.dtype() != DType::kF32) return false;
+  float* held = average.data<float>();
+  const float* value = p.data<float>();
+  parallel_for(p.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    optimize_kernels().ema(end - begin, held + begin, value + begin, float(decay),
+                           float(1 - decay));
+  });
+  return true;
+}
+
+}  // namespace kintsugi::cpu
