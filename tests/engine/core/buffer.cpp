@@ -1,0 +1,56 @@
+#include "kintsugi/engine/core/buffer.h"
+
+#include <thread>
+
+#include "kintsugi/engine/core/context.h"
+#include "tests/support/compare.h"
+
+using namespace kintsugi;
+
+TEST_CASE("buffer: freed blocks are used again, statistics follow the live ones") {
+  MemoryStats& stats = *Context::current().memory;
+  release_pool();
+  CHECK(pooled_bytes() == 0);
+  const int64_t before = stats.current;
+  void* first = nullptr;
+  {
+    const Buffer a(100000, kCpu);
+    first = a.data();
+    CHECK(reinterpret_cast<uintptr_t>(first) % 64 == 0);
+    CHECK(stats.current - before == 100000);
+    CHECK(stats.peak >= stats.current);
+  }
+  CHECK(stats.current == before);
+  CHECK(pooled_bytes() >= 100000);
+  CHECK(pooled_bytes() <= 112500);
+  {
+    // Of nearly the same size.
+    const Buffer b(99000, kCpu);
+    CHECK(b.data() == first);
+    CHECK(pooled_bytes() == 0);
+  }
+  release_pool();
+  CHECK(pooled_bytes() == 0);
+}
+
+TEST_CASE("buffer: a meta one has a size and no bytes") {
+  MemoryStats& stats = *Context::current().memory;
+  const int64_t before = stats.current;
+  const Buffer huge(size_t{1} << 60, kMeta);
+  CHECK(huge.data() == nullptr);
+  CHECK(huge.bytes() == size_t{1} << 60);
+  CHECK(stats.current == before);
+}
+
+TEST_CASE("buffer: impossible sizes and devices are errors") {
+  CHECK_ERROR(Buffer(size_t{1} << 50, kCpu), "allocator: the system has no room");
+  CHECK_ERROR(Buffer(16, Device{DeviceType::kCuda, 0}), "allocator: cuda:0 is not built in");
+}
+
+TEST_CASE("buffer: a block may die in another thread than its own") {
+  MemoryStats& stats = *Context::current().memory;
+  const int64_t before = stats.current;
+  Tensor x = Tensor::zeros({1000});
+  std::thread([moved = std::move(x)]() mutable { moved = Tensor(); }).join();
+  CHECK(stats.current == before);
+}
