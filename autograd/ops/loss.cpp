@@ -6,7 +6,11 @@ namespace kintsugi::autograd {
 
 Variable cross_entropy(const Variable& logits, const Tensor& targets, double smoothing) {
   const ops::CrossEntropy forward = ops::cross_entropy(logits.value(), targets, smoothing);
-  return differentiable("cross_entropy", forward.loss, {logits}, [forward, targets, smoothing](const Tensor& dy, const Wants&) { return Tensors{ops::cross_entropy_backward(forward, targets, smoothing, dy)}; });
+  return differentiable(
+      "cross_entropy", forward.loss, {logits},
+      [forward, targets, smoothing](const Tensor& dy, const Wants&) {
+        return Tensors{ops::cross_entropy_backward(forward, targets, smoothing, dy)};
+      });
 }
 
 }  // namespace kintsugi::autograd

@@ -10,21 +10,27 @@ CrossEntropy cross_entropy(const Tensor& logits, const Tensor& targets, double s
   detail::require_rank("cross_entropy", logits, 2, "logits (N,K)");
   detail::require_floating("cross_entropy", logits);
   const int64_t n = logits.size(0), k = logits.size(1);
-  if (n == 0 || k == 0) fail(ErrorKind::kShape, "cross_entropy: got logits ", logits.shape(), ", expected at least one row and class");
+  if (n == 0 || k == 0)
+    fail(ErrorKind::kShape, "cross_entropy: got logits ", logits.shape(),
+         ", expected at least one row and class");
   const bool hard = targets.dtype() == DType::kI64;
   detail::require_shape("cross_entropy", "targets", targets, hard ? Shape{n} : Shape{n, k});
   if (!hard) {
     detail::require_same_dtype("cross_entropy", logits, targets);
     if (smoothing != 0) fail(ErrorKind::kUsage, "cross_entropy: soft targets take no smoothing");
   }
-  if (smoothing < 0 || smoothing >= 1) fail(ErrorKind::kUsage, "cross_entropy: got smoothing ", smoothing, ", expected 0 to 1");
+  if (smoothing < 0 || smoothing >= 1)
+    fail(ErrorKind::kUsage, "cross_entropy: got smoothing ", smoothing, ", expected 0 to 1");
   if (hard && !targets.is_meta()) {
     const auto labels = targets.to_vector<int64_t>();
     for (int64_t i = 0; i < n; ++i) {
-      if (labels[size_t(i)] < 0 || labels[size_t(i)] >= k) fail(ErrorKind::kShape, "cross_entropy: label ", labels[size_t(i)], " at ", i, ", expected 0 to ", k - 1);
+      if (labels[size_t(i)] < 0 || labels[size_t(i)] >= k)
+        fail(ErrorKind::kShape, "cross_entropy: label ", labels[size_t(i)], " at ", i,
+             ", expected 0 to ", k - 1);
     }
   }
-  CrossEntropy out{Tensor::empty({}, logits.dtype(), logits.device()), Tensor::empty({n, k}, logits.dtype(), logits.device())};
+  CrossEntropy out{Tensor::empty({}, logits.dtype(), logits.device()),
+                   Tensor::empty({n, k}, logits.dtype(), logits.device())};
   detail::dispatch({"cross_entropy", {&logits, &targets}, {&out.loss, &out.probabilities}}, [&] {
     const Tensor x = logits.contiguous(), t = targets.contiguous();
     visit_floating("cross_entropy", logits.dtype(), [&](auto z) {
@@ -42,7 +48,9 @@ CrossEntropy cross_entropy(const Tensor& logits, const Tensor& targets, double s
         for (int64_t c = 0; c < k; ++c) {
           const double logp = double(row[c]) - lse;
           q[i * k + c] = T(std::exp(logp));
-          const double weight = hard ? (t.data<int64_t>()[i] == c ? 1 - smoothing : 0) + smoothing / double(k) : double(t.data<T>()[i * k + c]);
+          const double weight =
+              hard ? (t.data<int64_t>()[i] == c ? 1 - smoothing : 0) + smoothing / double(k)
+                   : double(t.data<T>()[i * k + c]);
           if (weight != 0) loss -= weight * logp;
         }
         total += loss;
@@ -53,7 +61,8 @@ CrossEntropy cross_entropy(const Tensor& logits, const Tensor& targets, double s
   return out;
 }
 
-Tensor cross_entropy_backward(const CrossEntropy& forward, const Tensor& targets, double smoothing, const Tensor& dloss) {
+Tensor cross_entropy_backward(const CrossEntropy& forward, const Tensor& targets, double smoothing,
+                              const Tensor& dloss) {
   const Tensor& q = forward.probabilities;
   const int64_t n = q.size(0), k = q.size(1);
   Tensor out = Tensor::empty_like(q);
@@ -72,7 +81,9 @@ Tensor cross_entropy_backward(const CrossEntropy& forward, const Tensor& targets
           for (int64_t c = 0; c < k; ++c) mass += double(t.data<T>()[i * k + c]);
         }
         for (int64_t c = 0; c < k; ++c) {
-          const double weight = hard ? (t.data<int64_t>()[i] == c ? 1 - smoothing : 0) + smoothing / double(k) : double(t.data<T>()[i * k + c]);
+          const double weight =
+              hard ? (t.data<int64_t>()[i] == c ? 1 - smoothing : 0) + smoothing / double(k)
+                   : double(t.data<T>()[i * k + c]);
           o[i * k + c] = T(scale * (mass * double(p[i * k + c]) - weight));
         }
       }
