@@ -365,7 +365,7 @@ std::string scatter(const Findings& f, CostAxis axis) {
   if (budget >= low && budget <= high) {
     svg.line(x_of(budget), top, x_of(budget), bottom,
              "stroke:var(--ink);stroke-width:1.2;stroke-dasharray:5 4");
-    svg.text(x_of(budget) - 4, bottom - 6, "budget", "end", "quiet");
+    svg.text(x_of(budget) - 4, top + 9, "budget", "end", "quiet");
   }
   svg.text(left + width / 2, bottom + 38,
            axis == CostAxis::kParams ? "parameters" : "MACs of one image", "middle", "quiet");
