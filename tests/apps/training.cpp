@@ -69,12 +69,12 @@ TEST_CASE("train: stopped or killed, it goes on with the bits of an unbroken run
   const Scratch scratch;
   const std::string data = tiny_data(scratch).string();
   const fs::path whole = scratch / "whole.safetensors";
-  REQUIRE(test::kintsugi(train_words(data, whole, "12")).code == 0);
+  REQUIRE(test::kintsugi(train_words(data, whole, "30")).code == 0);
   for (const int signal : {SIGINT, SIGTERM, SIGKILL}) {
     CAPTURE(signal);
     const fs::path out = scratch / ("cut" + std::to_string(signal) + ".safetensors");
     const fs::path checkpoint = out.string() + ".checkpoint";
-    const Outcome cut = cut_off(train_words(data, out, "12"), checkpoint, signal);
+    const Outcome cut = cut_off(train_words(data, out, "30"), checkpoint, signal);
     CAPTURE(cut.err);
     CHECK_FALSE(fs::exists(out));
     REQUIRE(fs::exists(checkpoint));
@@ -84,7 +84,7 @@ TEST_CASE("train: stopped or killed, it goes on with the bits of an unbroken run
       CHECK(cut.code == 1);
       CHECK(cut.err.find("goes on from " + checkpoint.string()) != std::string::npos);
     }
-    const Outcome rest = test::kintsugi(train_words(data, out, "12"));
+    const Outcome rest = test::kintsugi(train_words(data, out, "30"));
     REQUIRE(rest.code == 0);
     CHECK(rest.err.find("going on from") != std::string::npos);
     CHECK(same_bits(out, whole));
@@ -96,7 +96,7 @@ TEST_CASE("train: a checkpoint of another run is refused, --fresh starts anew") 
   const std::string data = tiny_data(scratch).string();
   const fs::path out = scratch / "w.safetensors";
   const fs::path checkpoint = out.string() + ".checkpoint";
-  cut_off(train_words(data, out, "12"), checkpoint, SIGKILL);
+  cut_off(train_words(data, out, "30"), checkpoint, SIGKILL);
   REQUIRE(fs::exists(checkpoint));
   const Outcome other = test::kintsugi(train_words(data, out, "2"));
   CHECK(other.code == 2);
