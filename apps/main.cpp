@@ -14,6 +14,7 @@ constexpr Command kCommands[] = {
     {"reassemble", "the best network of one block a set within a budget", commands::reassemble},
     {"train", "train a network of the catalog", commands::train},
     {"finetune", "train further a network with weights, or a reassembled one", commands::finetune},
+    {"convert", "weights stored in another type", commands::convert},
     {"subset", "write a small class-balanced part of a data set", commands::subset},
     {"demo", "the main job, whole, on what is shipped", commands::demo},
     {"bench", "kernels and networks against this machine's ceilings", commands::bench},

@@ -14,6 +14,7 @@ int partition(Session& session);
 int reassemble(Session& session);
 int train(Session& session);
 int finetune(Session& session);
+int convert(Session& session);
 int subset(Session& session);
 int demo(Session& session);
 int bench(Session& session);

@@ -53,7 +53,7 @@ bool ema_step(Tensor& average, const Tensor& p, double decay) {
   float* held = average.data<float>();
   const float* value = p.data<float>();
   parallel_for(p.numel(), kGrain, [&](int64_t begin, int64_t end) {
-    optimize_kernels().ema(end - begin, held + begin, value + begin, float(decay),
+    optimize_kernels().ema(end - begin, held + begin, value + begin,
                            float(1 - decay));
   });
   return true;

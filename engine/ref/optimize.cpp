@@ -45,7 +45,7 @@ void ema_step(Tensor& average, const Tensor& p, double decay) {
     using T = decltype(zero);
     T* held = average.data<T>();
     const T* value = p.data<T>();
-    for (int64_t i = 0; i < p.numel(); ++i) held[i] = T(decay) * held[i] + T(1 - decay) * value[i];
+    for (int64_t i = 0; i < p.numel(); ++i) held[i] += T(1 - decay) * (value[i] - held[i]);
   });
 }
 

@@ -205,6 +205,14 @@ Solution search(const Model& model, glp_prob* p, Clock& clock) {
 }  // namespace
 
 Solution solve_glpk(const Model& model, const Control& control) {
+  // GLPK's integer solver aborts on a model without columns; such a model is its rows' bounds.
+  if (model.variables().empty()) {
+    Solution trivial;
+    const bool feasible = violations(model, {}).empty();
+    trivial.status = feasible ? Status::kOptimal : Status::kInfeasible;
+    trivial.bound = feasible ? 0 : -kInfinity;
+    return trivial;
+  }
   glp_term_out(GLP_OFF);
   Clock clock(control);
   if (clock.over()) return {};

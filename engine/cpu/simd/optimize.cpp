@@ -37,9 +37,11 @@ void adamw(int64_t n, float* p, const float* g, float* m, float* v, const AdamWN
   });
 }
 
-void ema(int64_t n, float* average, const float* p, float decay, float rest) {
+// A step towards p: what does not move keeps its average to the bit.
+void ema(int64_t n, float* average, const float* p, float rest) {
   for_each_vector(0, n, [&](const auto& lanes, int64_t i) {
-    lanes.put(average + i, decay * lanes.get(average + i) + rest * lanes.get(p + i));
+    const auto held = lanes.get(average + i);
+    lanes.put(average + i, held + rest * (lanes.get(p + i) - held));
   });
 }
 

@@ -26,7 +26,7 @@ struct OptimizeKernels {
               const SgdNumbers& numbers);  // v or null
   void (*adamw)(int64_t n, float* p, const float* g, float* m, float* v,
                 const AdamWNumbers& numbers);
-  void (*ema)(int64_t n, float* average, const float* p, float decay, float rest);
+  void (*ema)(int64_t n, float* average, const float* p, float rest);
 };
 
 KINTSUGI_KERNELS(OptimizeKernels, optimize_kernels)
