@@ -150,8 +150,9 @@ void own_products(const Product& p, const Batch (&batch)[2]) {
 // --- the choice ---
 
 #ifdef KINTSUGI_HAVE_ONEDNN
-// Below this a call of oneDNN costs more than the product.
-constexpr int64_t kSmallProduct = 1 << 15;
+// Multiply-adds below which a call of oneDNN costs more than it wins (measured on Zen 4): its
+// products are faster where ours must pack b first.
+constexpr int64_t kSmallProduct = 1 << 18, kSmallPackedProduct = 1 << 15;
 
 // Strides of a plain or a transposed matrix; a stride along an extent of 1 may be anything.
 bool plain(Matrix& x, int64_t rows, int64_t columns) {
@@ -164,7 +165,9 @@ bool plain(Matrix& x, int64_t rows, int64_t columns) {
 }
 
 bool onednn_products(Product p, const Batch (&batch)[2]) {
-  if (p.k == 0 || p.m * p.n * p.k < kSmallProduct) return false;
+  const bool in_place = readable_in_place(p, matmul_kernels().lanes);
+  const int64_t small = in_place ? kSmallProduct : kSmallPackedProduct;
+  if (p.k == 0 || p.m * p.n * p.k < small) return false;
   if (!plain(p.a, p.m, p.k) || !plain(p.b, p.k, p.n)) return false;
   onednn::Matmul shape;
   shape.m = p.m;
