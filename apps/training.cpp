@@ -1,8 +1,11 @@
 #include "kintsugi/apps/training.h"
 
 #include <cstdio>
+#include <iostream>
 #include <sstream>
 
+#include "kintsugi/apps/json.h"
+#include "kintsugi/apps/text.h"
 #include "kintsugi/zoo/dissect.h"
 #include "kintsugi/zoo/weights/checkpoint.h"
 
@@ -159,6 +162,26 @@ Trained train_network(nn::Network& network, const zoo::Card& card,
   }
   result.seconds = earlier + progress.seconds();
   return result;
+}
+
+void print_trained(const Session& session, const std::string& weights,
+                   const nn::Evaluation& result, const Trained& trained,
+                   const TrainSettings& settings) {
+  if (session.json()) {
+    const Json json{{"weights", weights},
+                    {"top1", result.top1},
+                    {"top5", result.top5},
+                    {"loss", result.loss},
+                    {"images", result.images},
+                    {"train_loss", trained.loss},
+                    {"epochs", settings.epochs},
+                    {"seconds", trained.seconds}};
+    std::cout << json.dump() << "\n";
+    return;
+  }
+  std::cout << weights << ": top-1 " << fixed(result.top1, 2) << " %, top-5 "
+            << fixed(result.top5, 2) << " % on " << result.images << " test images, "
+            << settings.epochs << " epochs in " << duration(trained.seconds) << "\n";
 }
 
 }  // namespace kintsugi::apps

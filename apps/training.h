@@ -8,6 +8,7 @@
 #include "kintsugi/apps/data.h"
 #include "kintsugi/apps/options.h"
 #include "kintsugi/apps/progress.h"
+#include "kintsugi/apps/session.h"
 
 namespace kintsugi::apps {
 
@@ -53,5 +54,10 @@ struct Trained {
 Trained train_network(nn::Network& network, const zoo::Card& card,
                       std::shared_ptr<const zoo::Dataset> data, const TrainSettings& settings,
                       const Resume& resume, Progress& progress, std::stop_token stop);
+
+// The result of `train` and `finetune`, as a line or as JSON.
+void print_trained(const Session& session, const std::string& weights,
+                   const nn::Evaluation& result, const Trained& trained,
+                   const TrainSettings& settings);
 
 }  // namespace kintsugi::apps

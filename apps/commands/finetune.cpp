@@ -1,5 +1,3 @@
-#include <iostream>
-
 #include "kintsugi/apps/commands/commands.h"
 #include "kintsugi/apps/json.h"
 #include "kintsugi/apps/text.h"
@@ -121,20 +119,7 @@ int finetune(Session& session) {
     zoo::write_plan(plan_out.empty() ? out + ".plan.json" : plan_out, plan);
   }
   std::filesystem::remove(resume.checkpoint);
-  if (session.json()) {
-    const Json json{{"weights", out},
-                    {"top1", result.top1},
-                    {"top5", result.top5},
-                    {"loss", result.loss},
-                    {"images", result.images},
-                    {"epochs", settings.epochs},
-                    {"seconds", trained.seconds}};
-    std::cout << json.dump() << "\n";
-  } else {
-    std::cout << out << ": top-1 " << fixed(result.top1, 2) << " %, top-5 " << fixed(result.top5, 2)
-              << " % on " << result.images << " test images, " << settings.epochs << " epochs in "
-              << duration(trained.seconds) << "\n";
-  }
+  print_trained(session, out, result, trained, settings);
   return 0;
 }
 
