@@ -27,6 +27,7 @@ struct BuildOptions {
   int64_t classes = 0;      // 0: the variant's
   Shape input = {};         // (C,H,W); rank 0: the variant's
   double drop_path = 0;     // of the last block; grows linearly from 0 (Huang et al. 2016)
+  std::string naming = {};  // whose code the weights come from, as Variant::rename told; "": timm
 };
 
 struct Variant {
@@ -37,6 +38,12 @@ struct Variant {
   Preprocessing preprocessing = imagenet_preprocessing();
   // Builds with classes, input and drop_path filled in. Shape-only weights.
   std::function<std::shared_ptr<nn::Network>(const Variant&, const BuildOptions&)> build = {};
+  // Renames a stranger's tensors (torchvision's, the authors') to timm's in place and returns whose
+  // they were, for BuildOptions::naming; "" where they are timm's or nobody's that it knows.
+  std::function<std::string(nn::State&)> rename = {};
+  // Brings what depends on the input's size (position embeddings, say) to the size that is built, as
+  // timm resamples it.
+  std::function<void(nn::State&, const BuildOptions&)> resample = {};
 };
 
 // All variants, in the order of the families' table.

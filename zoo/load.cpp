@@ -42,7 +42,10 @@ void adapt_statistics(Preprocessing& preprocessing, int64_t channels) {
 }
 
 BuildOptions build_options(const Card& card) {
-  return {.classes = card.classes, .input = card.input, .drop_path = 0};
+  BuildOptions options;
+  options.classes = card.classes;
+  options.input = card.input;
+  return options;
 }
 
 // A hub folder as timm writes it: config.json beside model.safetensors.
@@ -85,6 +88,9 @@ LoadedNetwork load_network(const std::string& model, const std::filesystem::path
   }
   BuildOptions build = build_options(card);
   build.drop_path = options.drop_path;
+  if (options.size > 0) build.input[1] = build.input[2] = options.size;
+  const Variant& variant = find_variant(card.architecture);
+  if (variant.rename) build.naming = variant.rename(weights.tensors);
   const auto probe = build_network(card.architecture, build);
   // A file of another number of input channels or classes than its card or the catalog says is told
   // by its shapes, where the names are there.
@@ -102,6 +108,7 @@ LoadedNetwork load_network(const std::string& model, const std::filesystem::path
   } else if (options.classes == 0 && head != weights.tensors.end() && head->second.rank() == 2) {
     build.classes = head->second.size(0);
   }
+  if (variant.resample) variant.resample(weights.tensors, build);
   auto network = build_network(card.architecture, build);
   if (new_head) {
     Generator generator(options.seed);

@@ -20,6 +20,7 @@ struct LoadedNetwork {
 struct LoadOptions {
   int64_t classes = 0;   // other than the file's: the classifier is left at its initial values
   int64_t channels = 0;  // other than the file's: the first kernels are summed or repeated, as timm does
+  int64_t size = 0;      // height and width other than the card's; position embeddings are resampled
   uint64_t seed = 0;     // of a new classifier
   double drop_path = 0;
 };
