@@ -1,5 +1,9 @@
 #include "kintsugi/engine/cpu/elementwise.h"
 
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
 #include "kintsugi/engine/cpu/loop.h"
 #include "kintsugi/engine/cpu/simd/elementwise.h"
 #include "kintsugi/engine/ops/order.h"
@@ -145,17 +149,24 @@ bool star_relu(const Tensor& x, const Tensor& scale, const Tensor& bias, Tensor&
 
 bool star_relu_backward(const Tensor& x, const Tensor& scale, const Tensor& dy,
                         ops::StarReluGrads& grads) {
-  if (!map_backward(kStarRelu, x, x, dy, grads.dx, scale.item())) return false;
+  if (x.dtype() != DType::kF32) return false;
   const Tensor src = detail::in_order_of(grads.dx, x), diff = detail::in_order_of(grads.dx, dy);
   const float *in = src.data<float>(), *d = diff.data<float>();
-  double dscale = 0, dbias = 0;
-  for (int64_t i = 0; i < x.numel(); ++i) {
-    const float r = in[i] < 0 ? 0 : in[i];
-    dscale += double(d[i]) * r * r;
-    dbias += d[i];
-  }
-  grads.dscale.fill(dscale);
-  grads.dbias.fill(dbias);
+  float* out = grads.dx.data<float>();
+  const float factor = float(scale.item());
+  const auto kernel = elementwise_kernels().star_relu_backward;
+  // Parts of one size, summed in order: the same bits for every number of threads.
+  const int64_t n = x.numel(), parts = (n + kCheapGrain - 1) / kCheapGrain;
+  std::vector<double> dscale(size_t(parts), 0), dbias(size_t(parts), 0);
+  parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) {
+      const int64_t at = p * kCheapGrain;
+      kernel(std::min(kCheapGrain, n - at), in + at, d + at, out + at, factor, &dscale[size_t(p)],
+             &dbias[size_t(p)]);
+    }
+  });
+  grads.dscale.fill(std::accumulate(dscale.begin(), dscale.end(), 0.0));
+  grads.dbias.fill(std::accumulate(dbias.begin(), dbias.end(), 0.0));
   return true;
 }
 

@@ -184,6 +184,26 @@ void backward(int64_t n, const float* x, const float* y, const float* dy, float*
   });
 }
 
+// Sums in f32 over short blocks only.
+void star_relu_backward(int64_t n, const float* x, const float* dy, float* dx, float scale,
+                        double* dscale, double* dbias) {
+  constexpr int64_t kBlock = 64 * kLanes;
+  for (int64_t start = 0; start < n; start += kBlock) {
+    Vec squares{}, sums{};
+    for_each_vector(start, start + kBlock < n ? start + kBlock : n,
+                    [&](const auto& lanes, int64_t i) {
+                      const Vec in = lanes.get(x + i), grad = lanes.get(dy + i);
+                      const Vec r = select(in < 0.0f, Vec{}, in);
+                      const Vec slope = grad * r;
+                      lanes.put(dx + i, 2.0f * scale * slope);
+                      squares += slope * r;
+                      sums += grad;
+                    });
+    *dscale += sum(squares);
+    *dbias += sum(sums);
+  }
+}
+
 struct Add {
   static Vec of(Vec a, Vec b) { return a + b; }
 };
@@ -229,6 +249,7 @@ void binary(int64_t rows, int64_t n, const float* a, int64_t a_row, const float*
 extern const ElementwiseKernels elementwise_kernels_table = {
     EACH(forward),
     EACH(backward),
-    {ROWS(Add), ROWS(Sub), ROWS(Mul), ROWS(Div), ROWS(Maximum), ROWS(Minimum)}};
+    {ROWS(Add), ROWS(Sub), ROWS(Mul), ROWS(Div), ROWS(Maximum), ROWS(Minimum)},
+    star_relu_backward};
 
 }  // namespace kintsugi::cpu::KINTSUGI_ISA

@@ -46,6 +46,10 @@ struct ElementwiseKernels {
   Forward forward[kFunctions];
   Backward backward[kFunctions];
   Binary binary[6][3];  // in the order of ops::Binary
+  // dx[i] = 2 scale dy[i] relu(x[i]), and what the n elements give to the gradients of the scale,
+  // dy relu(x)^2, and of the bias, dy.
+  void (*star_relu_backward)(int64_t n, const float* x, const float* dy, float* dx, float scale,
+                             double* dscale, double* dbias);
 };
 
 KINTSUGI_KERNELS(ElementwiseKernels, elementwise_kernels)
