@@ -3,6 +3,7 @@
 #include "bench/bench.h"
 #include "bench/ceilings.h"
 #include "bench/models/train.h"
+#include "bench/solvers/solvers.h"
 #include "kintsugi/apps/session.h"
 #include "kintsugi/engine/core/context.h"
 
@@ -43,6 +44,51 @@ int train(Session& session) {
   return 0;
 }
 
+int similarity(Session& session) {
+  bench::CkaBenchOptions options;
+  if (!session.parse(
+          "Streaming CKA at the shapes of a zoo of 24 networks.",
+          {{"--images", &options.images, "of the pass", "Options", false, 2},
+           {"--batch-size", &options.batch_size, "of the estimator", "Options", false, 2}})) {
+    return 0;
+  }
+  bench::bench_similarity(std::cout, options);
+  return 0;
+}
+
+int partition(Session& session) {
+  bench::PartitionBenchOptions options;
+  if (!session.parse(
+          "The exact partition beside the paper's heuristic.",
+          {{"--similarity", &options.similarity, "SIM.json (default: synthetic zoos)"},
+           {"--networks", &options.networks, "of a synthetic zoo", "Options", false, 2},
+           {"-k", &options.k, "sets", "Options", false, 1},
+           {"--noise", &options.noise, "of its similarities", "Options", false, 0},
+           {"--seeds", &options.seeds, "so many zoos", "Options", false, 1},
+           {"--time-limit", &options.time_limit, "seconds of each", "Options", false, 0.001}})) {
+    return 0;
+  }
+  bench::bench_partition(std::cout, options);
+  return 0;
+}
+
+int reassembly(Session& session) {
+  bench::ReassemblyBenchOptions options;
+  if (!session.parse(
+          "The exact reassembly: our labels beside GLPK.",
+          {{"--networks", &options.networks, "candidates of each stage", "Options", false, 1},
+           {"--stages", &options.stages, "of the assembly", "Options", false, 1},
+           {"--share", &options.share, "of typical costs that the budgets allow", "Options", false,
+            0},
+           {"--seeds", &options.seeds, "so many problems", "Options", false, 1},
+           {"--best", &options.best, "so many assemblies", "Options", false, 1},
+           {"--time-limit", &options.time_limit, "seconds of each", "Options", false, 0.001}})) {
+    return 0;
+  }
+  bench::bench_reassembly(std::cout, options);
+  return 0;
+}
+
 int ceilings(Session& session) {
   if (!session.parse("What this machine can do at most.", {})) return 0;
   print_ceilings();
@@ -53,6 +99,9 @@ constexpr apps::Command kBenches[] = {
     {"ceilings", "multiply-adds and memory bandwidth of this machine", ceilings},
     {"conv", "convolutions, beside oneDNN alone", conv},
     {"train", "training of the small networks, by operator", train},
+    {"similarity", "streaming CKA at a real zoo's shapes: seconds and memory", similarity},
+    {"partition", "the exact partition beside the paper's heuristic", partition},
+    {"reassembly", "the exact reassembly by labels and by GLPK", reassembly},
 };
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 #include "expect_error.h"
 #include "kintsugi/engine/core/context.h"
-#include "synthetic.h"
+#include "tests/support/synthetic.h"
 
 namespace kintsugi::solvers {
 

@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "expect_error.h"
-#include "synthetic.h"
+#include "tests/support/synthetic.h"
 
 namespace kintsugi::solvers {
 

@@ -3,68 +3,13 @@
 #include <doctest/doctest.h>
 
 #include "expect_error.h"
-#include "synthetic.h"
+#include "tests/support/synthetic.h"
 
 namespace kintsugi::solvers {
 
 using test::expect_error;
 
 namespace {
-
-struct Shape {
-  size_t networks, stages;
-  double share;        // of a typical assembly's cost that the budgets allow
-  bool rules = false;  // order rule, fewest networks, forced and forbidden candidates
-};
-
-ReassemblyProblem random_problem(const Shape& shape, uint64_t seed) {
-  test::Random random(seed);
-  ReassemblyProblem problem;
-  problem.resources = {{"params"}, {"macs"}};
-  const auto cost = [&](double scale) {
-    return std::vector<double>{std::round(scale * std::exp(test::normal(random))),
-                               std::round(100 * scale * std::exp(test::normal(random)))};
-  };
-  double params = 0, macs = 0;
-  for (size_t k = 0; k < shape.stages; ++k) {
-    problem.stages.emplace_back();
-    for (size_t m = 0; m < shape.networks; ++m) {
-      Candidate c{.model = m, .value = 1 + test::uniform(random), .cost = cost(1e6)};
-      if (k == 0) c.stem_cost = cost(1e4);
-      if (k + 1 == shape.stages) c.head_cost = cost(1e5);
-      params += c.cost[0] / double(shape.networks);
-      macs += c.cost[1] / double(shape.networks);
-      if (shape.rules) {
-        c.in = m % 3 == 0 ? FeatureKind::kTokens : FeatureKind::kGrid;
-        c.out = m % 3 < 2 ? c.in : FeatureKind::kTokens;
-        c.forbidden = test::uniform(random) < 0.1;
-      }
-      problem.stages[k].push_back(std::move(c));
-    }
-    if (k == 0) continue;
-    problem.stitches.emplace_back(shape.networks, std::vector<Stitch>(shape.networks));
-    for (size_t a = 0; a < shape.networks; ++a) {
-      for (size_t b = 0; b < shape.networks; ++b) {
-        Stitch& s = problem.stitches.back()[a][b];
-        s.value = a == b ? 1 : 0.9 * test::uniform(random);
-        if (a != b) s.cost = cost(1e5);
-        s.possible = a == b || !shape.rules || test::uniform(random) < 0.8;
-      }
-    }
-  }
-  problem.resources[0].budget = std::round(shape.share * params);
-  problem.resources[1].budget = std::round(shape.share * macs);
-  if (shape.rules) {
-    problem.grids_before_tokens = seed % 2 == 0;
-    problem.min_models = 1 + seed % 4;
-    problem.max_per_model = 1 + seed % 3;
-    if (seed % 5 == 0) {
-      Candidate& c = problem.stages[seed % shape.stages][seed % shape.networks];
-      c.forced = !c.forbidden;
-    }
-  }
-  return problem;
-}
 
 ReassemblyResult run(const ReassemblyProblem& problem, ReassemblySolver solver, size_t best = 1,
                      size_t diversity = 1) {
@@ -102,9 +47,9 @@ TEST_CASE("reassembly: all solvers agree on hundreds of small problems") {
   size_t feasible = 0, infeasible = 0;
   for (uint64_t seed = 0; seed < 300; ++seed) {
     test::Random random(seed);
-    const Shape shape{2 + test::below(random, 4), 1 + test::below(random, 5),
+    const test::ProblemShape shape{2 + test::below(random, 4), 1 + test::below(random, 5),
                       0.25 + 0.8 * test::uniform(random), seed % 2 == 1};
-    const ReassemblyProblem problem = random_problem(shape, seed);
+    const ReassemblyProblem problem = test::random_problem(shape, seed);
     const ReassemblyResult oracle = run(problem, ReassemblySolver::kExhaustive);
     for (const ReassemblySolver solver : rivals()) {
       CAPTURE(seed);
@@ -129,7 +74,7 @@ TEST_CASE("reassembly: all solvers agree on hundreds of small problems") {
 
 TEST_CASE("reassembly: the k best, and k that differ") {
   for (uint64_t seed = 0; seed < 12; ++seed) {
-    const ReassemblyProblem problem = random_problem({5, 4, 0.7}, seed);
+    const ReassemblyProblem problem = test::random_problem({5, 4, 0.7}, seed);
     for (const size_t diversity : {1, 2, 4}) {
       const ReassemblyResult oracle = run(problem, ReassemblySolver::kExhaustive, 8, diversity);
       for (const ReassemblySolver solver : rivals()) {
@@ -158,7 +103,7 @@ TEST_CASE("reassembly: the k best, and k that differ") {
 
 TEST_CASE("reassembly: budgets are exact to the last unit") {
   for (uint64_t seed = 0; seed < 10; ++seed) {
-    ReassemblyProblem problem = random_problem({4, 4, 10}, seed);
+    ReassemblyProblem problem = test::random_problem({4, 4, 10}, seed);
     const ReassemblyResult free = run(problem, ReassemblySolver::kLabels);
     for (const size_t r : {0, 1}) {
       ReassemblyProblem tight = problem;
@@ -178,7 +123,7 @@ TEST_CASE("reassembly: budgets are exact to the last unit") {
 
 TEST_CASE("reassembly: an infeasible budget is explained, and the remedies are exact") {
   for (uint64_t seed = 0; seed < 15; ++seed) {
-    const ReassemblyProblem problem = random_problem({4, 3, 0.12}, seed);
+    const ReassemblyProblem problem = test::random_problem({4, 3, 0.12}, seed);
     const ReassemblyResult result = run(problem, ReassemblySolver::kLabels);
     if (result.status != ReassemblyStatus::kInfeasible) continue;
     CAPTURE(result.reason);
@@ -208,7 +153,7 @@ TEST_CASE("reassembly: an infeasible budget is explained, and the remedies are e
 }
 
 TEST_CASE("reassembly: a rule at fault is named") {
-  ReassemblyProblem problem = random_problem({2, 4, 100}, 1);
+  ReassemblyProblem problem = test::random_problem({2, 4, 100}, 1);
   problem.max_per_model = 1;
   CHECK(run(problem, ReassemblySolver::kLabels).reason.find("'at most 1 blocks of one network'") !=
         std::string::npos);
@@ -234,7 +179,7 @@ TEST_CASE("reassembly: a rule at fault is named") {
 }
 
 TEST_CASE("reassembly: by default at most half of the blocks, rounded up, come from one network") {
-  ReassemblyProblem problem = random_problem({6, 5, 100}, 2);
+  ReassemblyProblem problem = test::random_problem({6, 5, 100}, 2);
   for (auto& stage : problem.stages) stage[3].value = 10;
   const ReassemblyResult result = run(problem, ReassemblySolver::kLabels);
   size_t of_three = 0;
@@ -243,7 +188,7 @@ TEST_CASE("reassembly: by default at most half of the blocks, rounded up, come f
 }
 
 TEST_CASE("reassembly: 24 networks in 4 stages equal all 331,776 combinations") {
-  const ReassemblyProblem problem = random_problem({24, 4, 0.5}, 5);
+  const ReassemblyProblem problem = test::random_problem({24, 4, 0.5}, 5);
   const ReassemblyResult oracle = run(problem, ReassemblySolver::kExhaustive);
   const ReassemblyResult labels = run(problem, ReassemblySolver::kLabels);
   CHECK(labels.objective == doctest::Approx(oracle.objective).epsilon(1e-12));
@@ -251,7 +196,7 @@ TEST_CASE("reassembly: 24 networks in 4 stages equal all 331,776 combinations") 
 }
 
 TEST_CASE("reassembly: out of time, feasible with an honest bound or interrupted") {
-  const ReassemblyProblem problem = random_problem({24, 6, 0.4}, 6);
+  const ReassemblyProblem problem = test::random_problem({24, 6, 0.4}, 6);
   const ReassemblyResult whole = run(problem, ReassemblySolver::kLabels);
   REQUIRE(whole.status == ReassemblyStatus::kOptimal);
   for (const ReassemblySolver solver : rivals()) {
@@ -274,7 +219,7 @@ TEST_CASE("reassembly: out of time, feasible with an honest bound or interrupted
 }
 
 TEST_CASE("reassembly: malformed problems") {
-  const ReassemblyProblem good = random_problem({3, 3, 1}, 1);
+  const ReassemblyProblem good = test::random_problem({3, 3, 1}, 1);
   const auto refuse = [&](ErrorKind kind, const char* phrase, auto change) {
     ReassemblyProblem bad = good;
     change(bad);

@@ -1,0 +1,135 @@
+#include <cmath>
+
+#include "bench/solvers/solvers.h"
+#include "kintsugi/apps/text.h"
+#include "kintsugi/engine/core/error.h"
+#include "kintsugi/zoo/files.h"
+#include "tests/support/synthetic.h"
+
+namespace kintsugi::bench {
+
+namespace {
+
+using namespace solvers;
+
+// Nodes of the 24 networks of DeRy's zoo (arXiv 2210.17409, appendix), in its order.
+const std::vector<size_t> kDeryDepths = {16, 33, 8,  16, 16, 16, 16, 16, 12, 12, 12, 12,
+                                         12, 24, 15, 27, 27, 27, 18, 21, 27, 17, 20, 14};
+
+std::vector<size_t> depths_of(size_t networks, uint64_t seed) {
+  if (networks <= kDeryDepths.size()) {
+    return {kDeryDepths.begin(), kDeryDepths.begin() + ptrdiff_t(networks)};
+  }
+  test::Random random(seed);
+  std::vector<size_t> depths(networks);
+  for (size_t& depth : depths) depth = 12 + test::below(random, 39);
+  return depths;
+}
+
+PartitionProblem problem_of(const zoo::SimilarityFile& file) {
+  PartitionProblem problem;
+  for (const auto& model : file.models) {
+    problem.nodes.push_back(model.nodes.size());
+    problem.names.push_back(model.name);
+  }
+  problem.similarity = file.similarity;
+  return problem;
+}
+
+void check(const PartitionProblem& problem, const PartitionResult& result, const char* solver) {
+  const double again = evaluate(problem, result.best);
+  if (std::abs(again - result.best.objective) > 1e-9 * std::abs(again) ||
+      result.bound < again - 1e-9 * std::abs(again)) {
+    fail(ErrorKind::kNumeric, "bench partition: ", solver, " says ", result.best.objective,
+         " with bound ", result.bound, ", the cuts and anchors are worth ", again);
+  }
+}
+
+std::string below(double exact, const PartitionResult& other) {
+  return apps::fixed(100 * (exact - other.best.objective) / exact, 3) + " % in " +
+         apps::fixed(other.seconds, 2) + " s";
+}
+
+}  // namespace
+
+void bench_partition(std::ostream& out, const PartitionBenchOptions& options) {
+  std::vector<std::vector<std::string>> rows{
+      {"seed", "epsilon", "objective", "bound", "gap", "seconds", "swaps below", "k-means below"}};
+  for (int64_t seed = 0; seed < (options.similarity.empty() ? options.seeds : 1); ++seed) {
+    PartitionProblem problem = options.similarity.empty()
+                                   ? test::zoo(depths_of(size_t(options.networks), uint64_t(seed)),
+                                               options.noise, uint64_t(seed))
+                                   : problem_of(zoo::read_similarity(options.similarity));
+    problem.sets = size_t(options.k);
+    for (const double epsilon : {0.2, 0.5, 1.0}) {
+      problem.epsilon = epsilon;
+      Control control;
+      control.seconds = options.time_limit;
+      const PartitionResult exact = exact_partition(problem, {}, control);
+      const PartitionResult swaps = swap_partition(problem), lloyd = lloyd_partition(problem);
+      check(problem, exact, "the exact solver");
+      check(problem, swaps, "the swap heuristic");
+      check(problem, lloyd, "k-means");
+      rows.push_back({std::to_string(seed), apps::fixed(epsilon, 1),
+                      apps::fixed(exact.best.objective, 4), apps::fixed(exact.bound, 4),
+                      apps::fixed(100 * exact.gap, 3) + " %", apps::fixed(exact.seconds, 3),
+                      below(exact.best.objective, swaps), below(exact.best.objective, lloyd)});
+    }
+  }
+  out << (options.similarity.empty()
+              ? std::to_string(options.networks) + " synthetic networks, noise " +
+                    apps::fixed(options.noise, 2)
+              : options.similarity)
+      << ", K = " << options.k << "\n"
+      << apps::table(rows) << std::flush;
+}
+
+void bench_reassembly(std::ostream& out, const ReassemblyBenchOptions& options) {
+  std::vector<std::vector<std::string>> rows{
+      {"seed", "labels", "GLPK", std::to_string(options.best) + " best", "objective", "gap"}};
+  for (int64_t seed = 0; seed < options.seeds; ++seed) {
+    const ReassemblyProblem problem = test::random_problem(
+        {size_t(options.networks), size_t(options.stages), options.share}, uint64_t(seed));
+    Control control;
+    control.seconds = options.time_limit;
+    const ReassemblyResult labels = reassemble(problem, {}, control);
+    std::string glpk_cell = "not built in";
+    if (available(ReassemblySolver::kGlpk)) {
+      try {
+        const ReassemblyResult glpk =
+            reassemble(problem, {.solver = ReassemblySolver::kGlpk}, control);
+        glpk_cell = apps::fixed(glpk.seconds, 3);
+        if (glpk.status != ReassemblyStatus::kOptimal) glpk_cell += " (limit)";
+        if (labels.status != ReassemblyStatus::kFeasible &&
+            glpk.status != ReassemblyStatus::kFeasible &&
+            std::abs(glpk.objective - labels.objective) > 1e-6 * std::abs(labels.objective)) {
+          fail(ErrorKind::kNumeric, "bench reassembly: labels say ", labels.objective, ", GLPK ",
+               glpk.objective);
+        }
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::kInterrupted) throw;
+        glpk_cell = "nothing in time";
+      }
+    }
+    const ReassemblyResult best = reassemble(problem, {.best = size_t(options.best)}, control);
+    double last = std::numeric_limits<double>::infinity();
+    for (const Assembly& assembly : best.assemblies) {
+      const Assembly again = evaluate(problem, assembly.chosen);
+      if (std::abs(again.objective - assembly.objective) > 1e-9 || again.objective > last + 1e-9) {
+        fail(ErrorKind::kNumeric, "bench reassembly: an answer is worth ", again.objective,
+             ", not ", assembly.objective);
+      }
+      last = again.objective;
+    }
+    rows.push_back({std::to_string(seed), apps::fixed(labels.seconds, 3) + " s", glpk_cell + " s",
+                    apps::fixed(best.seconds, 3) + " s",
+                    labels.status == ReassemblyStatus::kInfeasible
+                        ? "infeasible"
+                        : apps::fixed(labels.objective, 5),
+                    apps::fixed(100 * labels.gap, 3) + " %"});
+  }
+  out << options.networks << " networks, " << options.stages << " stages, two budgets\n"
+      << apps::table(rows) << std::flush;
+}
+
+}  // namespace kintsugi::bench

@@ -1,0 +1,40 @@
+// The solvers at the sizes of real zoos. Every answer is evaluated again from scratch.
+#pragma once
+
+#include <cstdint>
+#include <ostream>
+#include <string>
+
+namespace kintsugi::bench {
+
+struct CkaBenchOptions {
+  int64_t images = 5000;
+  int64_t batch_size = 256;
+};
+// Streaming CKA of 434 positions of up to 3,712 channels, as 24 networks have them, on synthetic
+// features; some pairs are compared with the definition in double.
+void bench_similarity(std::ostream& out, const CkaBenchOptions& options);
+
+struct PartitionBenchOptions {
+  std::string similarity;  // a SIM.json; empty: synthetic zoos
+  int64_t networks = 24;
+  int64_t k = 4;
+  double noise = 0.03;
+  int64_t seeds = 5;
+  double time_limit = 60;  // seconds for each exact answer
+};
+// Exact beside the paper's heuristic and k-means with an exact inner step, 200 restarts each.
+void bench_partition(std::ostream& out, const PartitionBenchOptions& options);
+
+struct ReassemblyBenchOptions {
+  int64_t networks = 24;
+  int64_t stages = 4;
+  double share = 0.35;  // of a typical assembly's costs that the budgets allow
+  int64_t seeds = 5;
+  int64_t best = 50;
+  double time_limit = 60;
+};
+// Our labels beside GLPK, and the k best.
+void bench_reassembly(std::ostream& out, const ReassemblyBenchOptions& options);
+
+}  // namespace kintsugi::bench
