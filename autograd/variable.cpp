@@ -16,8 +16,14 @@ struct Variable::Edge {
   Tensor grad;
   bool requires_grad = false;
   std::shared_ptr<Node> node;
+  const char* freed = nullptr;  // the operator whose node a backward ran and freed
 
   ~Edge();
+  void require_tape() const {
+    if (!freed) return;
+    fail(ErrorKind::kUsage, "backward: the tape below ", freed, " (shape ", shape,
+         ") was freed by an earlier backward; run the forward again, or sum the losses first");
+  }
 };
 
 struct Variable::Node {
@@ -67,7 +73,7 @@ const Tensor& Variable::value() const {
 }
 
 bool Variable::requires_grad() const { return impl_ && impl_->edge->requires_grad; }
-bool Variable::is_leaf() const { return !impl_ || !impl_->edge->node; }
+bool Variable::is_leaf() const { return !impl_ || (!impl_->edge->node && !impl_->edge->freed); }
 
 void Variable::set_requires_grad(bool on) {
   if (!is_leaf()) fail(ErrorKind::kUsage, "set_requires_grad: not a leaf");
@@ -135,6 +141,7 @@ void Variable::backward(const Tensor& dy) const {
   if (dy.shape() != shape()) {
     fail(ErrorKind::kShape, "backward: got a gradient of shape ", dy.shape(), ", expected ", shape());
   }
+  impl_->edge->require_tape();
   if (is_leaf()) {
     Tensor& held = impl_->edge->grad;
     held.defined() ? ops::add_in_place(held, dy) : void(held = dy.clone());
@@ -150,6 +157,7 @@ void Variable::backward(const Tensor& dy) const {
     // Not a reference into `order`, which grows.
     const std::shared_ptr<Node> node = order[i]->node;
     for (const std::shared_ptr<Edge>& input : node->inputs) {
+      if (input) input->require_tape();
       if (input && input->node && seen.insert(input.get()).second) order.push_back(input);
     }
   }
@@ -166,6 +174,7 @@ void Variable::backward(const Tensor& dy) const {
   for (std::shared_ptr<Edge>& entry : order) {
     const std::shared_ptr<Edge> current = std::move(entry);
     const std::shared_ptr<Node> node = std::move(current->node);
+    current->freed = node->op;
     const auto found = pending.find(current.get());
     if (found == pending.end()) continue;
     const Tensor grad = std::move(found->second.grad);
@@ -192,8 +201,7 @@ void Variable::backward(const Tensor& dy) const {
         if (owned) ops::add_in_place(held, grads[i]);
         else held = ops::add(held, grads[i]);
       };
-      // A node that was freed before this backward holds its gradient as a leaf would.
-      if (!target.node) {
+      if (!target.node) {  // a leaf
         if (target.grad.defined()) sum_into(target.grad, false);
         else target.grad = grads[i];
       } else {

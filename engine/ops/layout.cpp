@@ -94,9 +94,9 @@ Tensor concat(const std::vector<Tensor>& xs, int dim) {
     return format_of(x) == MemoryFormat::kChannelsLast;
   });
   Tensor out = empty_as(grid == xs.end() ? xs[0] : *grid, shape);
-  // The recorder takes lists of known length; a concat of many is recorded by its first two.
-  const Tensor none;
-  detail::dispatch({"concat", {&xs[0], xs.size() > 1 ? &xs[1] : &none}, {&out}}, [&] {
+  std::vector<const Tensor*> inputs;
+  for (const Tensor& x : xs) inputs.push_back(&x);
+  detail::dispatch({"concat", inputs, {&out}}, [&] {
     int64_t at = 0;
     for (const Tensor& x : xs) {
       out.slice(dim, at, at + x.size(dim)).copy_from(x);

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <map>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "kintsugi/engine/core/context.h"
 #include "kintsugi/engine/core/tensor.h"
@@ -18,8 +18,8 @@ namespace kintsugi {
 // One operator call as the dispatch sees it.
 struct OpCall {
   const char* op;
-  std::initializer_list<const Tensor*> inputs;   // undefined ones are left out
-  std::initializer_list<const Tensor*> outputs;
+  std::vector<const Tensor*> inputs;  // undefined ones are left out
+  std::vector<const Tensor*> outputs;
   int64_t macs = 0;
   std::string attributes = {};
 };

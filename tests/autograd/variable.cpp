@@ -112,13 +112,15 @@ TEST_CASE("tape: errors of use") {
   CHECK_ERROR(y.set_value(x.value()), "set_value: not a leaf");
 }
 
-TEST_CASE("tape: a second backward over a freed tape adds nothing to the leaves") {
+TEST_CASE("tape: a second backward over a freed tape is an error, and changes nothing") {
   const Variable x = leaf({2}, 1);
-  const Variable y = sum(square(x));
+  const Variable shared = square(x), y = sum(shared);
   y.backward();
   const auto once = x.grad().to_vector<double>();
-  y.backward();
+  CHECK_ERROR(y.backward(), "the tape below sum (shape ()) was freed by an earlier backward");
+  CHECK_ERROR(sum(affine(shared, 2, 0)).backward(), "was freed by an earlier backward");
   CHECK(x.grad().to_vector<double>() == once);
+  CHECK(!y.is_leaf());
 }
 
 TEST_CASE("tape: no gradient, no tape") {

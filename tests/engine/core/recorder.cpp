@@ -79,3 +79,12 @@ TEST_CASE("dispatch: fallbacks are counted for f32 only, reference_only is no fa
   with_reference([] { return ops::add(Tensor::zeros({2}), Tensor::zeros({2})); });
   CHECK(context.fallbacks.empty());
 }
+
+TEST_CASE("recorder: a concat of three has three inputs") {
+  const Tensor a = Tensor::zeros({1, 2}), b = Tensor::zeros({1, 3}), c = Tensor::zeros({1, 1});
+  const Recorder recorder;
+  ops::concat({a, b, c}, 1);
+  const auto& instructions = recorder.program().instructions;
+  REQUIRE(instructions.size() == 1);
+  CHECK(instructions[0].inputs.size() == 3);
+}
