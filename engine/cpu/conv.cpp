@@ -2,6 +2,8 @@
 
 #include "kintsugi/engine/cpu/conv_shape.h"
 #include "kintsugi/engine/cpu/depthwise.h"
+#include "kintsugi/engine/cpu/matmul.h"
+#include "kintsugi/engine/cpu/parallel.h"
 #ifdef KINTSUGI_HAVE_ONEDNN
 #include "kintsugi/engine/cpu/onednn.h"
 #endif
@@ -23,6 +25,35 @@ const float* data_or_null(const Tensor& x) {
 
 bool takes(const Tensor& x, const Tensor& y) {
   return x.dtype() == DType::kF32 && x.numel() > 0 && y.numel() > 0;
+}
+
+// Where weights are many and pixels few, bringing the weight's gradient out of oneDNN's order costs
+// as much as making it: a product writes it row by row.
+constexpr int64_t kFewPixels = 128;
+
+bool is_small_product(const ConvShape& s) {
+  return s.groups == 1 && s.n * s.oh * s.ow <= kFewPixels;
+}
+
+// (pixels of y, c * kh * kw): what each of them sees of x, which is channels last.
+Tensor unfolded(const ConvShape& s, const float* x) {
+  const int64_t taps = s.kh * s.kw;
+  const Tensor out = Tensor::empty({s.n * s.oh * s.ow, s.c * taps});
+  parallel_for(out.size(0), 4, [&](int64_t begin, int64_t end) {
+    for (int64_t pixel = begin; pixel < end; ++pixel) {
+      const int64_t n = pixel / (s.oh * s.ow);
+      const int64_t top = pixel / s.ow % s.oh * s.stride_h - s.top;
+      const int64_t left = pixel % s.ow * s.stride_w - s.left;
+      for (int64_t tap = 0; tap < taps; ++tap) {
+        const int64_t h = top + tap / s.kw * s.dilation_h, w = left + tap % s.kw * s.dilation_w;
+        const bool inside = h >= 0 && h < s.h && w >= 0 && w < s.w;
+        const float* from = inside ? x + ((n * s.h + h) * s.w + w) * s.c : nullptr;
+        float* to = out.data<float>() + pixel * s.c * taps + tap;
+        for (int64_t c = 0; c < s.c; ++c) to[c * taps] = inside ? from[c] : 0;
+      }
+    }
+  });
+  return out;
 }
 
 }  // namespace
@@ -73,6 +104,12 @@ bool conv2d_backward_weight(const Tensor& x, const Tensor& dy, const ops::Conv2d
     return true;
   }
 #ifdef KINTSUGI_HAVE_ONEDNN
+  if (is_small_product(shape)) {
+    const Tensor rows =
+        gradient.permute({0, 2, 3, 1}).view({shape.n * shape.oh * shape.ow, shape.o});
+    return linear_backward(unfolded(shape, in.data<float>()), {}, rows, {},
+                           dweight.view({shape.o, dweight.numel() / shape.o}), dbias);
+  }
   return onednn::conv_backward_weight(shape, in.data<float>(), gradient.data<float>(),
                                       dweight.data<float>(), bias);
 #else
