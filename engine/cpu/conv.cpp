@@ -1,5 +1,7 @@
 #include "kintsugi/engine/cpu/conv.h"
 
+#include <algorithm>
+
 #include "kintsugi/engine/cpu/conv_shape.h"
 #include "kintsugi/engine/cpu/depthwise.h"
 #include "kintsugi/engine/cpu/matmul.h"
@@ -27,33 +29,75 @@ bool takes(const Tensor& x, const Tensor& y) {
   return x.dtype() == DType::kF32 && x.numel() > 0 && y.numel() > 0;
 }
 
-// Where weights are many and pixels few, bringing the weight's gradient out of oneDNN's order costs
-// as much as making it: a product writes it row by row.
+// Where weights are many and pixels few, bringing weights into oneDNN's order or their gradient out
+// of it costs as much as the convolution: there it is one product over row-major weights.
 constexpr int64_t kFewPixels = 128;
 
 bool is_small_product(const ConvShape& s) {
   return s.groups == 1 && s.n * s.oh * s.ow <= kFewPixels;
 }
 
-// (pixels of y, c * kh * kw): what each of them sees of x, which is channels last.
-Tensor unfolded(const ConvShape& s, const float* x) {
-  const int64_t taps = s.kh * s.kw;
-  const Tensor out = Tensor::empty({s.n * s.oh * s.ow, s.c * taps});
-  parallel_for(out.size(0), 4, [&](int64_t begin, int64_t end) {
-    for (int64_t pixel = begin; pixel < end; ++pixel) {
-      const int64_t n = pixel / (s.oh * s.ow);
-      const int64_t top = pixel / s.ow % s.oh * s.stride_h - s.top;
-      const int64_t left = pixel % s.ow * s.stride_w - s.left;
-      for (int64_t tap = 0; tap < taps; ++tap) {
-        const int64_t h = top + tap / s.kw * s.dilation_h, w = left + tap % s.kw * s.dilation_w;
-        const bool inside = h >= 0 && h < s.h && w >= 0 && w < s.w;
-        const float* from = inside ? x + ((n * s.h + h) * s.w + w) * s.c : nullptr;
-        float* to = out.data<float>() + pixel * s.c * taps + tap;
-        for (int64_t c = 0; c < s.c; ++c) to[c * taps] = inside ? from[c] : 0;
-      }
+// body(pixel of y, tap, offset of the pixel of x that it sees, or -1 outside)
+template <class Body>
+void each_tap(const ConvShape& s, int64_t begin, int64_t end, const Body& body) {
+  for (int64_t pixel = begin; pixel < end; ++pixel) {
+    const int64_t n = pixel / (s.oh * s.ow);
+    const int64_t top = pixel / s.ow % s.oh * s.stride_h - s.top;
+    const int64_t left = pixel % s.ow * s.stride_w - s.left;
+    for (int64_t tap = 0; tap < s.kh * s.kw; ++tap) {
+      const int64_t h = top + tap / s.kw * s.dilation_h, w = left + tap % s.kw * s.dilation_w;
+      const bool inside = h >= 0 && h < s.h && w >= 0 && w < s.w;
+      body(pixel, tap, inside ? ((n * s.h + h) * s.w + w) * s.c : -1);
     }
+  }
+}
+
+int64_t pixels_of(const ConvShape& s) {
+  return s.n * s.oh * s.ow;
+}
+
+// A grid of y's shape as (pixels, channels); a weight as (o, c * kh * kw).
+Tensor rows(const Tensor& y) {
+  return y.permute({0, 2, 3, 1}).view({y.size(0) * y.size(2) * y.size(3), y.size(1)});
+}
+Tensor rows_of_weight(const Tensor& weight) {
+  return weight.view({weight.size(0), weight.numel() / weight.size(0)});
+}
+
+// Every pixel sees itself: x is its own unfolding.
+bool is_pointwise(const ConvShape& s) {
+  return s.kh == 1 && s.kw == 1 && s.stride_h == 1 && s.stride_w == 1 && s.oh == s.h && s.ow == s.w;
+}
+
+// (pixels of y, c * kh * kw): what each of them sees of x, which is channels last.
+Tensor unfolded(const ConvShape& s, const Tensor& grid) {
+  if (is_pointwise(s)) return rows(grid);
+  const float* const x = grid.data<float>();
+  const int64_t taps = s.kh * s.kw;
+  const Tensor out = Tensor::empty({pixels_of(s), s.c * taps});
+  float* const data = out.data<float>();
+  parallel_for(out.size(0), 4, [&](int64_t begin, int64_t end) {
+    each_tap(s, begin, end, [&](int64_t pixel, int64_t tap, int64_t at) {
+      float* to = data + pixel * s.c * taps + tap;
+      for (int64_t c = 0; c < s.c; ++c) to[c * taps] = at < 0 ? 0 : x[at + c];
+    });
   });
   return out;
+}
+
+// The sum over all pixels that saw it, for every element of x.
+void fold(const ConvShape& s, const Tensor& seen, float* x) {
+  const int64_t taps = s.kh * s.kw;
+  const float* const data = seen.data<float>();
+  parallel_for(s.c, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = 0; i < s.n * s.h * s.w; ++i)
+      std::fill(x + i * s.c + begin, x + i * s.c + end, 0.0f);
+    each_tap(s, 0, pixels_of(s), [&](int64_t pixel, int64_t tap, int64_t at) {
+      if (at < 0) return;
+      const float* from = data + pixel * s.c * taps + tap;
+      for (int64_t c = begin; c < end; ++c) x[at + c] += from[c * taps];
+    });
+  });
 }
 
 }  // namespace
@@ -67,6 +111,9 @@ bool conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
   if (is_depthwise(shape) &&
       depthwise(shape, in.data<float>(), w.data<float>(), data_or_null(b), y.data<float>())) {
     return true;
+  }
+  if (is_small_product(shape)) {
+    return linear(unfolded(shape, in), rows_of_weight(w), b, rows(y));
   }
 #ifdef KINTSUGI_HAVE_ONEDNN
   return onednn::conv(shape, in.data<float>(), w.data<float>(), data_or_null(b), y.data<float>());
@@ -82,6 +129,14 @@ bool conv2d_backward_input(const Tensor& dy, const Tensor& weight, const ops::Co
   const ConvShape shape = shape_of(dx, weight, dy, params);
   if (is_depthwise(shape) &&
       depthwise_backward_input(shape, gradient.data<float>(), w.data<float>(), dx.data<float>())) {
+    return true;
+  }
+  if (is_small_product(shape)) {
+    const bool pointwise = is_pointwise(shape);
+    const Tensor seen =
+        pointwise ? rows(dx) : Tensor::empty({pixels_of(shape), w.numel() / shape.o});
+    linear_backward({}, rows_of_weight(w), rows(gradient), seen, {}, {});
+    if (!pointwise) fold(shape, seen, dx.data<float>());
     return true;
   }
 #ifdef KINTSUGI_HAVE_ONEDNN
@@ -103,13 +158,11 @@ bool conv2d_backward_weight(const Tensor& x, const Tensor& dy, const ops::Conv2d
                                 dweight.data<float>(), bias)) {
     return true;
   }
-#ifdef KINTSUGI_HAVE_ONEDNN
   if (is_small_product(shape)) {
-    const Tensor rows =
-        gradient.permute({0, 2, 3, 1}).view({shape.n * shape.oh * shape.ow, shape.o});
-    return linear_backward(unfolded(shape, in.data<float>()), {}, rows, {},
-                           dweight.view({shape.o, dweight.numel() / shape.o}), dbias);
+    return linear_backward(unfolded(shape, in), {}, rows(gradient), {}, rows_of_weight(dweight),
+                           dbias);
   }
+#ifdef KINTSUGI_HAVE_ONEDNN
   return onednn::conv_backward_weight(shape, in.data<float>(), gradient.data<float>(),
                                       dweight.data<float>(), bias);
 #else
