@@ -13,7 +13,7 @@ foreach(room engine autograd nn solvers zoo)
     PATTERN "dispatch.h" EXCLUDE
     REGEX "/solvers/dense$" EXCLUDE
     REGEX "/zoo/shipped$" EXCLUDE
-    REGEX "/json(_strict)?\\.h$" EXCLUDE)
+    REGEX "/json\\.h$" EXCLUDE)
 endforeach()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/zoo/shipped/ DESTINATION ${CMAKE_INSTALL_DATADIR}/kintsugi)
 

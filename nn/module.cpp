@@ -76,7 +76,7 @@ State Module::state() const {
   return state;
 }
 
-void Module::load_state(const State& state) {
+void Module::check_state(const State& state) const {
   std::vector<std::string> missing, unexpected, wrong;
   std::set<std::string> known;
   visit("", [&](const std::string& name, const Entry& entry) {
@@ -93,7 +93,8 @@ void Module::load_state(const State& state) {
     }
   });
   for (const auto& [name, tensor] : state) {
-    if (!known.contains(name)) unexpected.push_back("unexpected: " + name + " " + tensor.shape().str());
+    if (!known.contains(name))
+      unexpected.push_back("unexpected: " + name + " " + tensor.shape().str());
   }
   if (!missing.empty() || !unexpected.empty() || !wrong.empty()) {
     std::vector<std::string> details = missing;
@@ -105,11 +106,32 @@ void Module::load_state(const State& state) {
                     std::to_string(wrong.size()) + " of a wrong shape or dtype",
                 details);
   }
+}
+
+void Module::load_state(const State& state) {
+  check_state(state);
   visit("", [&](const std::string& name, const Entry& entry) {
-    // Copied: the file's bytes may be mapped read only, and training writes in place.
     Variable variable = entry.variable;
     Tensor value = Tensor::empty(variable.shape());
     value.copy_from(state.at(name));
+    variable.set_value(std::move(value));
+  });
+}
+
+void Module::load_state(State&& state) {
+  check_state(state);
+  // Training writes in place, so what two names share must become two tensors.
+  std::map<const void*, int> uses;
+  for (const auto& [name, tensor] : state) ++uses[tensor.storage()];
+  visit("", [&](const std::string& name, const Entry& entry) {
+    Variable variable = entry.variable;
+    Tensor value = std::move(state.at(name));
+    const bool whole = value.offset() == 0 && value.is_contiguous() && uses[value.storage()] == 1;
+    if (!whole || value.dtype() != DType::kF32) {
+      const Tensor source = std::move(value);
+      value = Tensor::empty(variable.shape());
+      value.copy_from(source);
+    }
     variable.set_value(std::move(value));
   });
 }
@@ -133,8 +155,8 @@ Variable Module::fixed_parameter(const std::string& name, const Shape& shape, In
 
 Variable Module::buffer(const std::string& name, const Shape& shape, double value) {
   Variable variable(Tensor::empty(shape, DType::kF32, kMeta));
-  entries_.push_back({name, variable, [value](Tensor& x, Generator&) { x.fill(value); },
-                      Entry::Role::kBuffer});
+  entries_.push_back(
+      {name, variable, [value](Tensor& x, Generator&) { x.fill(value); }, Entry::Role::kBuffer});
   return variable;
 }
 

@@ -51,6 +51,9 @@ class Module {
   // Strict: a missing, unexpected or misshapen tensor is an Error that lists all of them, and then
   // nothing is changed. Tensors of other floating dtypes are converted to f32.
   void load_state(const State& state);
+  // The same, with tensors that nobody else will use again: those that can be are taken over as they
+  // are, so that a large network never lies in memory twice.
+  void load_state(State&& state);
 
   const std::string& path() const { return path_; }
   // Names this module and everything under it; a network calls it on its root.
@@ -86,6 +89,7 @@ class Module {
     Init init;
     enum class Role { kParameter, kFixed, kBuffer } role;
   };
+  void check_state(const State& state) const;
   void visit(const std::string& prefix,
              const std::function<void(const std::string&, const Entry&)>& fn) const;
   std::vector<Entry> entries_;

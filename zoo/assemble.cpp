@@ -4,7 +4,7 @@
 #include <map>
 
 #include "kintsugi/nn/blocks/heads.h"
-#include "kintsugi/zoo/weights/sha256.h"
+#include "kintsugi/zoo/hub.h"
 
 namespace kintsugi::zoo {
 
@@ -35,7 +35,7 @@ class Sources {
       if (part.weights.empty()) {
         fail(ErrorKind::kUsage, "plan: the weights of ", part.model, " are not named");
       }
-      const std::string digest = part.sha256.empty() ? "" : sha256_of_file(part.weights);
+      const std::string digest = part.sha256.empty() ? "" : sha256_of_weights(part.weights);
       if (digest != part.sha256) {
         fail(ErrorKind::kFormat, part.weights.string(), ": sha256 is ", digest,
              ", the plan was made for ", part.sha256);
@@ -301,7 +301,7 @@ LoadedNetwork load_plan(const PlanFile& plan, uint64_t seed) {
             .labels = plan.labels};
   if (!plan.weights.empty()) {
     auto network = build(plan, false, seed);
-    network->load_state(read_weights(plan.weights).tensors);
+    network->load_state(std::move(read_weights(plan.weights).tensors));
     return {network, card};
   }
   auto network = build(plan, true, seed);

@@ -45,11 +45,24 @@ Card card_from(const std::map<std::string, std::string>& metadata, const std::st
   card.labels = get_or<std::vector<std::string>>(json, "labels", where, {});
   card.licence = get_or<std::string>(json, "licence", where, "");
   card.facts = get_or<std::map<std::string, std::string>>(json, "facts", where, {});
+  check_card(card, where);
+  return card;
+}
+
+void check_card(const Card& card, const std::string& where) {
   if (card.classes < 1) fail(ErrorKind::kFormat, where, ": got ", card.classes, " classes");
   for (const double value : card.preprocessing.std) {
-    if (!(value > 0)) fail(ErrorKind::kFormat, where, ": got std ", value, ", expected more than 0");
+    if (!(value > 0))
+      fail(ErrorKind::kFormat, where, ": got std ", value, ", expected more than 0");
   }
-  return card;
+  const size_t means = card.preprocessing.mean.size(), deviations = card.preprocessing.std.size();
+  if (means == 0 || means != deviations) {
+    fail(ErrorKind::kFormat, where, ": got ", means, " means and ", deviations, " deviations");
+  }
+  const double crop = card.preprocessing.crop_pct;
+  if (!(crop > 0 && crop <= 1)) {
+    fail(ErrorKind::kFormat, where, ": got crop_pct ", crop, ", expected more than 0, at most 1");
+  }
 }
 
 }  // namespace kintsugi::zoo

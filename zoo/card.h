@@ -30,4 +30,7 @@ Card card_of(const Variant& variant);
 void put_card(std::map<std::string, std::string>& metadata, const Card& card);
 Card card_from(const std::map<std::string, std::string>& metadata, const std::string& file);
 
+// Error kFormat, beginning with `where`, for a card that no network can be built or fed by.
+void check_card(const Card& card, const std::string& where);
+
 }  // namespace kintsugi::zoo

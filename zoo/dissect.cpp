@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kintsugi/zoo/datasets/loader.h"
-#include "kintsugi/zoo/weights/sha256.h"
+#include "kintsugi/zoo/hub.h"
 
 namespace kintsugi::zoo {
 
@@ -83,7 +83,7 @@ SimilarityFile similarity_of(std::vector<ZooMember>& members, std::shared_ptr<co
     network.train(false);
     DissectedModel model = dissect(member.name, network);
     model.weights = member.weights;
-    model.sha256 = sha256_of_file(member.weights);
+    model.sha256 = sha256_of_weights(member.weights);
     positions += size_t(model.positions());
     file.models.push_back(std::move(model));
     LoaderOptions loader = loader_options(network.input(), member.loaded.card.preprocessing,

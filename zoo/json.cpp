@@ -1,14 +1,84 @@
 #include "kintsugi/zoo/json.h"
 
-#include <fstream>
-#include <sstream>
+#include <unordered_set>
+
+#include "kintsugi/zoo/weights/mapped_file.h"
+#include "kintsugi/zoo/weights/printable.h"
 
 namespace kintsugi::zoo {
 
 namespace {
 
-// Nesting past this is no file of ours, and would recurse.
-constexpr int kMaxDepth = 32;
+// Builds the document itself, so that depth and doubled names are refused as they are met: the
+// library's own builder keeps the last of two values and takes any depth. It also looks for a name
+// in a whole object before it adds one; a set of the names seen keeps that linear.
+class Builder : public nlohmann::json_sax<Json> {
+ public:
+  Builder(int most_depth, const std::string& what) : most_depth_(most_depth), what_(what) {}
+
+  Json root;
+
+  bool null() override { return put(nullptr); }
+  bool boolean(bool value) override { return put(value); }
+  bool number_integer(int64_t value) override { return put(value); }
+  bool number_unsigned(uint64_t value) override { return put(value); }
+  bool number_float(double value, const std::string&) override { return put(value); }
+  bool string(std::string& value) override { return put(std::move(value)); }
+  bool binary(Json::binary_t&) override { return false; }
+  bool start_object(size_t) override { return open(Json::object()); }
+  bool start_array(size_t) override { return open(Json::array()); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(std::string& name) override {
+    if (!open_.back().names.insert(name).second) {
+      fail(ErrorKind::kFormat, what_, ": the name '", printable(name), "' stands twice");
+    }
+    key_ = std::move(name);
+    return true;
+  }
+  bool parse_error(size_t position, const std::string&, const Json::exception&) override {
+    fail(ErrorKind::kFormat, what_, ": not JSON at byte ", position);
+  }
+
+ private:
+  struct Open {
+    Json* container;  // its address holds still while it is the innermost
+    std::unordered_set<std::string> names;
+  };
+
+  template <class Value>
+  bool put(Value&& value) {
+    add(std::forward<Value>(value));
+    return true;
+  }
+  template <class Value>
+  Json* add(Value&& value) {
+    if (open_.empty()) return &(root = std::forward<Value>(value));
+    Json& parent = *open_.back().container;
+    if (parent.is_array()) {
+      auto& items = parent.get_ref<Json::array_t&>();
+      return &items.emplace_back(std::forward<Value>(value));
+    }
+    std::vector<Json::object_t::value_type>& members = parent.get_ref<Json::object_t&>();
+    return &members.emplace_back(std::move(key_), Json(std::forward<Value>(value))).second;
+  }
+  bool open(Json container) {
+    if (int(open_.size()) == most_depth_) {
+      fail(ErrorKind::kFormat, what_, ": nested deeper than ", most_depth_);
+    }
+    open_.push_back({add(std::move(container)), {}});
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  const int most_depth_;
+  const std::string& what_;
+  std::vector<Open> open_;
+  std::string key_;
+};
 
 bool is_flat(const Json& json) {
   for (const Json& item : json) {
@@ -37,26 +107,18 @@ void write(const Json& json, int indent, std::string& out) {
 
 }  // namespace
 
-Json parse_json(const std::string& text, const std::string& what) {
-  try {
-    return Json::parse(text, [&](int depth, Json::parse_event_t, Json&) {
-      if (depth > kMaxDepth) fail(ErrorKind::kFormat, what, ": JSON nested deeper than ", kMaxDepth);
-      return true;
-    });
-  } catch (const nlohmann::json::parse_error& error) {
-    fail(ErrorKind::kFormat, what, ": not JSON (byte ", error.byte, ")");
+Json parse_json(std::string_view text, const std::string& what, int most_depth) {
+  Builder builder(most_depth, what);
+  if (!Json::sax_parse(text.begin(), text.end(), &builder)) {
+    fail(ErrorKind::kFormat, what, ": not JSON");
   }
+  return std::move(builder.root);
 }
 
 Json read_json(const std::filesystem::path& path) {
-  if (!std::filesystem::is_regular_file(path)) {
-    fail(ErrorKind::kIo, path.string(), ": no such file");
-  }
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  if (!in) fail(ErrorKind::kIo, path.string(), ": cannot be read");
-  return parse_json(text.str(), path.string());
+  const MappedFile file(path);
+  const auto bytes = file.bytes();
+  return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
 }
 
 std::string dump_json(const Json& json) {

@@ -1,10 +1,11 @@
-// Reading fields of JSON with errors that name the file and the field. Internal to the room; not
-// installed (nlohmann's header stays out of public ones).
+// JSON from files that nobody vouches for, with errors that name the file and the field. Internal
+// to the room; not installed (nlohmann's header stays out of public ones).
 #pragma once
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "kintsugi/engine/core/error.h"
 #include "kintsugi/engine/core/shape.h"
@@ -13,9 +14,10 @@ namespace kintsugi::zoo {
 
 using Json = nlohmann::ordered_json;
 
-// A whole file; kIo or kFormat.
+// A whole file. Error kIo, or kFormat, beginning with `what`, for anything but JSON, for containers
+// nested deeper than `most_depth`, and for an object that has a name twice.
 Json read_json(const std::filesystem::path& path);
-Json parse_json(const std::string& text, const std::string& what);
+Json parse_json(std::string_view text, const std::string& what, int most_depth = 32);
 // Two spaces of indent, but arrays of numbers on one line.
 std::string dump_json(const Json& json);
 

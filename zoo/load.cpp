@@ -3,7 +3,7 @@
 #include "kintsugi/engine/ops/layout.h"
 #include "kintsugi/engine/ops/reduce.h"
 #include "kintsugi/zoo/assemble.h"
-#include "kintsugi/zoo/json.h"
+#include "kintsugi/zoo/hub.h"
 
 namespace kintsugi::zoo {
 
@@ -48,38 +48,22 @@ BuildOptions build_options(const Card& card) {
   return options;
 }
 
-// A hub folder as timm writes it: config.json beside model.safetensors.
-LoadedNetwork open_hub_folder(const std::filesystem::path& folder, bool with_weights) {
-  const std::filesystem::path config_path = folder / "config.json";
-  const std::string where = config_path.string();
-  const Json config = read_json(config_path);
-  Card card = card_of(find_variant(get<std::string>(config, "architecture", where)));
-  card.classes = get_or<int64_t>(config, "num_classes", where, card.classes);
-  if (config.contains("pretrained_cfg")) {
-    const Json& cfg = config.at("pretrained_cfg");
-    card.preprocessing.mean = get_or(cfg, "mean", where, card.preprocessing.mean);
-    card.preprocessing.std = get_or(cfg, "std", where, card.preprocessing.std);
-    card.preprocessing.crop_pct = get_or(cfg, "crop_pct", where, card.preprocessing.crop_pct);
-    card.preprocessing.interpolation =
-        get_or(cfg, "interpolation", where, card.preprocessing.interpolation);
-    if (cfg.contains("input_size")) card.input = shape_from(cfg, "input_size", 3, where);
-    card.labels = get_or<std::vector<std::string>>(cfg, "label_names", where, {});
-    card.licence = get_or<std::string>(cfg, "license", where, "");
-  }
-  auto network = build_network(card.architecture, build_options(card));
-  if (with_weights) network->load_state(read_weights(folder / "model.safetensors").tensors);
-  return {network, card};
-}
-
 }  // namespace
 
 LoadedNetwork load_network(const std::string& model, const std::filesystem::path& path,
                            const LoadOptions& options) {
-  Weights weights = read_weights(path);
-  Card card = card_from(weights.metadata, path.string());
+  const bool hub = std::filesystem::is_directory(path);
+  ReadOptions reading;
+  // What is packed may unpack to what the network needs, with its optimizer's two moments.
+  if (!model.empty()) {
+    reading.most_unpacked = 3 * sizeof(float) * uint64_t(build_network(model)->parameter_count());
+  }
+  Weights weights = read_weights(weights_file(path), reading);
+  Card card = hub ? card_of_hub(path) : card_from(weights.metadata, path.string());
   if (!model.empty() && model != card.architecture) {
     if (!card.architecture.empty()) {
-      fail(ErrorKind::kUsage, path.string(), ": holds a ", card.architecture, ", expected a ", model);
+      fail(ErrorKind::kUsage, path.string(), ": holds a ", card.architecture, ", expected a ",
+           model);
     }
     card = card_of(find_variant(model));
   }
@@ -120,7 +104,7 @@ LoadedNetwork load_network(const std::string& model, const std::filesystem::path
     card.labels.clear();
   }
   try {
-    network->load_state(weights.tensors);
+    network->load_state(std::move(weights.tensors));
   } catch (const Error& error) {
     throw Error(error.kind(), path.string() + ": " + error.what(), error.details());
   }
@@ -142,9 +126,13 @@ LoadedNetwork fresh_network(const std::string& model, const BuildOptions& option
 
 LoadedNetwork open_network(const std::string& what, bool with_weights) {
   namespace fs = std::filesystem;
-  if (fs::is_directory(what)) return open_hub_folder(what, with_weights);
+  if (fs::is_directory(what)) {
+    if (with_weights) return load_network("", what);
+    const Card card = card_of_hub(what);
+    return {build_network(card.architecture, build_options(card)), card};
+  }
   if (fs::is_regular_file(what)) {
-    if (what.ends_with(".json")) {
+    if (what.ends_with(".json") && !what.ends_with(".index.json")) {
       const PlanFile plan = read_plan(what);
       if (with_weights) return load_plan(plan);
       Card card{.classes = plan.classes,
@@ -155,7 +143,8 @@ LoadedNetwork open_network(const std::string& what, bool with_weights) {
     }
     return load_network("", what);
   }
-  if (with_weights) fail(ErrorKind::kUsage, "model: '", what, "' is a name; its weights are missing");
+  if (with_weights)
+    fail(ErrorKind::kUsage, "model: '", what, "' is a name; its weights are missing");
   const Variant& variant = find_variant(what);
   return {build_network(what), card_of(variant)};
 }

@@ -18,23 +18,25 @@ struct LoadedNetwork {
 };
 
 struct LoadOptions {
-  int64_t classes = 0;   // other than the file's: the classifier is left at its initial values
-  int64_t channels = 0;  // other than the file's: the first kernels are summed or repeated, as timm does
-  int64_t size = 0;      // height and width other than the card's; position embeddings are resampled
-  uint64_t seed = 0;     // of a new classifier
+  int64_t classes = 0;  // other than the file's: the classifier is left at its initial values
+  int64_t channels =
+      0;  // other than the file's: the first kernels are summed or repeated, as timm does
+  int64_t size = 0;   // height and width other than the card's; position embeddings are resampled
+  uint64_t seed = 0;  // of a new classifier
   double drop_path = 0;
 };
 
-// `model`: a name of the catalog, or "" to take the card's. Strict: everything that does not fit is
-// listed at once. A file with a card sets classes and preprocessing.
+// `weights`: a file of any format that read_weights takes, or a hub folder. `model`: a name of the
+// catalog, or "" to take the card's. Strict: everything that does not fit is listed at once. A card
+// (a hub folder's config.json is one) sets classes and preprocessing.
 LoadedNetwork load_network(const std::string& model, const std::filesystem::path& weights,
                            const LoadOptions& options = {});
 
 // A network of the catalog with initial weights.
 LoadedNetwork fresh_network(const std::string& model, const BuildOptions& options, uint64_t seed);
 
-// What `inspect` takes: a catalog name (shape-only weights), a weights file with a card, a hub folder
-// or a PLAN.json. Not materialised where only shapes are asked for.
+// What `inspect` takes: a catalog name (shape-only weights), a weights file with a card, a hub
+// folder or a PLAN.json. Not materialised where only shapes are asked for.
 LoadedNetwork open_network(const std::string& what, bool with_weights);
 
 // Weights with the card, atomically.

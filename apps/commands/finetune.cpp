@@ -4,7 +4,7 @@
 #include "kintsugi/apps/training.h"
 #include "kintsugi/zoo/assemble.h"
 #include "kintsugi/zoo/load.h"
-#include "kintsugi/zoo/weights/sha256.h"
+#include "kintsugi/zoo/hub.h"
 
 namespace kintsugi::apps::commands {
 
@@ -81,7 +81,7 @@ int finetune(Session& session) {
   Resume resume;
   resume.checkpoint = checkpoint.empty() ? out + ".checkpoint" : checkpoint;
   resume.fresh = fresh;
-  resume.subject = "sha256 " + zoo::sha256_of_file(source) + (freeze ? ", frozen" : "") +
+  resume.subject = "sha256 " + zoo::sha256_of_weights(source) + (freeze ? ", frozen" : "") +
                    (fit_images ? ", fitted on " + std::to_string(fit_images) : "") + ", " +
                    std::to_string(data->size()) + " of " + std::to_string(all->size()) + " " +
                    all->kind() + " images";

@@ -2,6 +2,7 @@
 // it only claims to hold.
 #include "kintsugi/zoo/weights/checkpoint.h"
 #include "kintsugi/zoo/weights/safetensors.h"
+#include "tests/zoo/weights/archives.h"
 #include "tests/zoo/weights/files.h"
 
 using namespace kintsugi;
@@ -178,13 +179,15 @@ TEST_CASE("hostile weights: other formats by name, and things that are no files"
     expect_error(ErrorKind::kFormat, phrase,
                  [&] { zoo::read_weights(put(scratch / "x.safetensors", bytes)); });
   };
-  const std::string zip = std::string("PK\x03\x04", 4) + std::string(26, '\0');
-  refuse(zip + "archive/data.pkl", "a PyTorch zip checkpoint, which is not supported yet");
-  refuse(zip + "arr_0.npy", "an .npz archive");
-  refuse(zip + "word/document.xml", "a zip archive");
-  refuse("\x80\x02\x8a\x0al\xfc\x9c", "a legacy pickle");
-  refuse(std::string("\x08\x07\x12\x07pytorch", 11), "an ONNX model");
-  refuse("\x93NUMPY", "an .npy array");
+  refuse(zip_of({{"word/document.xml", "<xml/>"}}), "a zip archive of no tensors");
+  refuse(zip_of({{"config.json", "{}"}, {"model.weights.h5", "\x89HDF"}}), "a Keras archive");
+  refuse("\x93NUMPY", "not an .npy file");
+  refuse("\x89HDF\r\n\x1a\n and more", "an HDF5 file, expected safetensors");
+  refuse("GGUF\x03", "a GGUF file");
+  refuse(std::string("\x1c\0\0\0TFL3", 8), "a TensorFlow Lite model");
+  refuse(std::string(257, 'x') + "ustar", "a tar archive");
+  refuse("\x1f\x8b\x08", "a gzip file");
+  refuse("<!DOCTYPE html>", "a web page");
   refuse("version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer");
   refuse("", "got a file of 0 bytes");
   expect_error(ErrorKind::kIo, "it is a folder", [&] { zoo::read_weights(scratch.path()); });

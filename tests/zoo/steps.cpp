@@ -181,8 +181,8 @@ TEST_CASE("steps: files that are not what they claim") {
     std::ofstream(path) << text;
     return path;
   };
-  CHECK_ERROR(zoo::read_zoo(scratch.path / "absent.json"), "no such file");
-  CHECK_ERROR(zoo::read_zoo(scratch.path), "no such file");
+  CHECK_ERROR(zoo::read_zoo(scratch.path / "absent.json"), "No such file");
+  CHECK_ERROR(zoo::read_zoo(scratch.path), "it is a folder");
   CHECK_ERROR(zoo::read_zoo(with("{")), "not JSON");
   CHECK_ERROR(zoo::read_zoo(with("[]")), "no JSON object");
   CHECK_ERROR(zoo::read_zoo(with(R"({"format":"kintsugi-zoo/2","models":[]})")), "expected 'kintsugi-zoo/1'");

@@ -2,84 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <functional>
 
+#include "kintsugi/zoo/weights/readers.h"
 #include "kintsugi/zoo/weights/safetensors.h"
+#include "kintsugi/zoo/weights/zip.h"
 
 namespace kintsugi::zoo {
 
 namespace {
-
-// Elements of a file need not be aligned, so they are copied out one by one.
-template <class From, class To, class Convert>
-Tensor convert(const StoredTensor& stored, const Shape& shape, const Convert& to) {
-  Tensor out = Tensor::empty(shape, DTypeOf<To>::value);
-  To* dst = out.data<To>();
-  const std::byte* src = stored.bytes.data();
-  for (int64_t i = 0, n = out.numel(); i < n; ++i, src += sizeof(From)) {
-    From value;
-    std::memcpy(&value, src, sizeof value);
-    dst[i] = to(value);
-  }
-  return out;
-}
-
-template <class From, class To>
-Tensor widen(const StoredTensor& stored, const Shape& shape) {
-  return convert<From, To>(stored, shape, [](From value) { return static_cast<To>(value); });
-}
-
-Tensor copy(const StoredTensor& stored, const Shape& shape, DType dtype) {
-  Tensor out = Tensor::empty(shape, dtype);
-  if (!stored.bytes.empty()) std::memcpy(out.raw(), stored.bytes.data(), stored.bytes.size());
-  return out;
-}
-
-Tensor to_tensor(const std::string& where, const StoredTensor& stored, bool widen_halves) {
-  if (stored.shape.size() > size_t(kMaxRank)) {
-    fail(ErrorKind::kFormat, where, ": got ", stored.shape.size(), " dimensions, expected at most ",
-         kMaxRank);
-  }
-  const Shape shape{std::span<const int64_t>(stored.shape)};
-  switch (stored.dtype) {
-    case StoredDType::kF64:
-      return copy(stored, shape, DType::kF64);
-    case StoredDType::kF32:
-      return copy(stored, shape, DType::kF32);
-    case StoredDType::kF16:
-      if (!widen_halves) return copy(stored, shape, DType::kF16);
-      return convert<uint16_t, float>(stored, shape, f16_to_f32);
-    case StoredDType::kBF16:
-      if (!widen_halves) return copy(stored, shape, DType::kBF16);
-      return convert<uint16_t, float>(stored, shape, bf16_to_f32);
-    case StoredDType::kI64:
-      return copy(stored, shape, DType::kI64);
-    case StoredDType::kI32:
-      return copy(stored, shape, DType::kI32);
-    case StoredDType::kU8:
-      return copy(stored, shape, DType::kU8);
-    case StoredDType::kI16:
-      return widen<int16_t, int32_t>(stored, shape);
-    case StoredDType::kI8:
-      return widen<int8_t, int32_t>(stored, shape);
-    case StoredDType::kU16:
-      return widen<uint16_t, int32_t>(stored, shape);
-    case StoredDType::kU32:
-      return widen<uint32_t, int64_t>(stored, shape);
-    case StoredDType::kU64:
-      return convert<uint64_t, int64_t>(stored, shape, [&](uint64_t value) {
-        if (value > uint64_t(INT64_MAX)) {
-          fail(ErrorKind::kDtype, where, ": got ", value, ", expected what 63 bits hold");
-        }
-        return int64_t(value);
-      });
-    case StoredDType::kBool:
-      return convert<uint8_t, bool>(stored, shape, [](uint8_t value) { return value != 0; });
-    default:
-      fail(ErrorKind::kDtype, where, ": got ", name_of(stored.dtype),
-           ", which the engine cannot compute in; expected F32, F16, BF16 or F64");
-  }
-}
 
 template <class T>
 int64_t first_nonfinite(const Tensor& tensor) {
@@ -99,53 +30,113 @@ int64_t first_nonfinite(const Tensor& tensor) {
   return first_nonfinite<float>(dense.to(DType::kF32));
 }
 
-// By the first bytes; "" for safetensors, whose first 8 are a length and whose ninth is '{'.
-std::string other_format(std::span<const std::byte> bytes) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()),
-                              std::min<size_t>(bytes.size(), 4096));
-  if (text.size() > 8 && text[8] == '{' && text[7] == 0) return "";
-  if (text.starts_with("PK\x03\x04") || text.starts_with("PK\x05\x06")) {
-    // The name of the first member stands at byte 30.
-    const std::string_view first = text.substr(std::min<size_t>(30, text.size()), 200);
-    if (first.find("data.pkl") != first.npos) return "a PyTorch zip checkpoint";
-    if (first.find(".npy") != first.npos) return "an .npz archive";
-    return "a zip archive";
-  }
-  if (text.starts_with("\x80\x02") || text.starts_with("\x80\x03") ||
-      text.starts_with("\x80\x04") || text.starts_with("\x80\x05")) {
-    return "a legacy pickle";
-  }
-  if (text.starts_with("\x93NUMPY")) return "an .npy array";
-  if (text.starts_with("\x89HDF\r\n\x1a\n")) return "an HDF5 file";
-  if (text.starts_with("version https://git-lfs")) return "a Git LFS pointer";
-  if (text.size() >= 4 && text.substr(0, 4) == "GGUF") return "a GGUF file";
-  // ONNX is a protocol buffer: field 1, the IR version, then a producer's name (field 2) or more.
-  if (text.size() > 3 && text[0] == 0x08 && text[1] > 0 && text[1] < 32 &&
-      (text[2] == 0x12 || text[2] == 0x3a)) {
-    return "an ONNX model";
+// Names of what is not read, by its first bytes; "" where it is not known.
+std::string foreign_format(std::string_view text) {
+  struct Magic {
+    size_t at;
+    std::string_view bytes, name;
+  };
+  constexpr Magic kMagics[] = {{0, "\x89HDF\r\n\x1a\n", "an HDF5 file"},
+                               {0, "version https://git-lfs", "a Git LFS pointer"},
+                               {0, "GGUF", "a GGUF file"},
+                               {4, "TFL3", "a TensorFlow Lite model"},
+                               {257, "ustar", "a tar archive"},
+                               {0, "\x1f\x8b", "a gzip file"},
+                               {0, "<!DOCTYPE", "a web page"},
+                               {0, "<!doctype", "a web page"},
+                               {0, "<html", "a web page"}};
+  for (const Magic& magic : kMagics) {
+    if (text.size() >= magic.at && text.substr(magic.at).starts_with(magic.bytes)) {
+      return std::string(magic.name);
+    }
   }
   return "";
 }
 
-}  // namespace
+// A zip archive is told by its members' names, which stand in clear text.
+Source open_zip(const File& file, const ReadOptions& options) {
+  const ZipFile zip(file);
+  bool arrays = false;
+  for (const auto& [name, member] : zip.members()) {
+    if (name == "data.pkl" || name.ends_with("/data.pkl")) return open_torch_zip(file, options);
+    arrays = arrays || name.ends_with(".npy");
+  }
+  if (arrays) return open_npz(file, options);
+  const bool keras = zip.members().contains("model.weights.h5");
+  fail(ErrorKind::kFormat, file->name(), ": ", keras ? "a Keras archive" : "a zip archive",
+       " of no tensors, expected PyTorch's data.pkl or NumPy's .npy members");
+}
 
-Weights read_weights(const std::filesystem::path& path, const ReadOptions& options) {
-  {
-    const MappedFile file(path);
-    const std::string format = other_format(file.bytes());
-    if (!format.empty()) {
-      fail(ErrorKind::kFormat, path.string(), ": ", format,
-           ", which is not supported yet; expected safetensors");
+void strip(std::map<std::string, std::function<Tensor()>>& tensors, std::string_view prefix) {
+  std::map<std::string, std::function<Tensor()>> kept;
+  for (auto& [name, make] : tensors) {
+    if (name.starts_with(prefix)) kept.emplace(name.substr(prefix.size()), std::move(make));
+  }
+  tensors = std::move(kept);
+}
+
+// What people and frameworks put around a network's own names.
+void unwrap(std::map<std::string, std::function<Tensor()>>& tensors) {
+  const auto begins = [](std::string_view prefix) {
+    return [prefix](const auto& entry) { return entry.first.starts_with(prefix); };
+  };
+  std::erase_if(tensors,
+                [](const auto& entry) { return entry.first.ends_with(".num_batches_tracked"); });
+  for (bool again = true; again && !tensors.empty();) {
+    again = false;
+    for (const char* prefix :
+         {"state_dict_ema.", "model_ema.", "state_dict.", "model_state.", "model.", "net."}) {
+      if (std::none_of(tensors.begin(), tensors.end(), begins(prefix))) continue;
+      strip(tensors, prefix);
+      again = true;
+      break;
+    }
+    for (const char* prefix : {"module.", "_orig_mod."}) {
+      if (!std::all_of(tensors.begin(), tensors.end(), begins(prefix))) continue;
+      strip(tensors, prefix);
+      again = true;
     }
   }
-  const auto file = SafetensorsFile::open(path);
-  Weights weights;
-  weights.metadata = file.metadata();
-  for (const auto& [name, stored] : file.entries()) {
-    weights.tensors[name] =
-        to_tensor(file.path() + ": '" + name + "'", stored, options.widen_halves);
+}
+
+}  // namespace
+
+Source open_source(const File& file, const ReadOptions& options) {
+  const auto bytes = file->bytes();
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()),
+                              std::min<size_t>(bytes.size(), 4096));
+  // safetensors begins with a length of 8 bytes, of which the last is 0, and '{'.
+  if (text.size() > 8 && text[8] == '{' && text[7] == 0) return open_safetensors(file, options);
+  if (text.starts_with("PK\x03\x04") || text.starts_with("PK\x05\x06")) {
+    return open_zip(file, options);
   }
-  if (options.refuse_nonfinite) check_finite(weights.tensors, file.path());
+  if ((text.size() > 1 && text[0] == '\x80' && text[1] >= 2 && text[1] <= 5) ||
+      text.starts_with("L119547037146038801333356L\n")) {
+    return open_torch_legacy(file, options);
+  }
+  if (text.starts_with("\x93NUMPY")) return open_npy(file, options);
+  if (is_shard_index(bytes)) return open_shards(file, options);
+  const std::string foreign = foreign_format(text);
+  if (!foreign.empty()) {
+    fail(ErrorKind::kFormat, file->name(), ": ", foreign,
+         ", expected safetensors, a PyTorch checkpoint, .npz or ONNX");
+  }
+  // ONNX is a protocol buffer: field 1, the IR version, then a producer's name (field 2) or more.
+  if (text.size() > 3 && text[0] == 0x08 && text[1] > 0 && text[1] < 32 &&
+      (text[2] == 0x12 || text[2] == 0x3a)) {
+    fail(ErrorKind::kFormat, file->name(), ": an ONNX model, which is not supported yet");
+  }
+  return open_safetensors(file, options);  // whose messages say what is wrong
+}
+
+Weights read_weights(const std::filesystem::path& path, const ReadOptions& options) {
+  const auto file = std::make_shared<const MappedFile>(path);
+  Source source = open_source(file, options);
+  unwrap(source.tensors);
+  Weights weights;
+  weights.metadata = std::move(source.metadata);
+  for (auto& [name, make] : source.tensors) weights.tensors[name] = make();
+  if (options.refuse_nonfinite) check_finite(weights.tensors, file->name());
   return weights;
 }
 

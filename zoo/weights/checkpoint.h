@@ -17,12 +17,22 @@ struct Weights {
 struct ReadOptions {
   bool widen_halves = true;      // f16 and bf16 arrive as f32 (exact); otherwise as stored
   bool refuse_nonfinite = true;  // NaN or infinity in a tensor is an Error, as check_finite says it
+  uint64_t most_unpacked = 0;    // bytes that packed tensors may take beside the file's own size;
+                                 // at least 64 MB
 };
 
-// Tells the format by the first bytes, never by the name. safetensors is read; a PyTorch zip, a
-// legacy pickle, ONNX, .npz and HDF5 are refused by name (kFormat). Every tensor is a row-major
-// copy on the CPU. Integers that the engine cannot store widen without loss (i8, i16, u16 to i32;
-// u32 to i64; u64 to i64 where it fits); F8 is refused with the tensor's name (kDtype).
+// Tells the format by the first bytes, never by the name: safetensors, PyTorch's zip and legacy
+// formats, .npz and .npy, ONNX, and the index of a checkpoint in several such files. Others are
+// refused by their names (kFormat).
+//
+// Wrappings go: where tensors lie under "state_dict_ema", "model_ema", "state_dict", "model_state",
+// "model" or "net" (the first of these that is there), the others are left out and the word is
+// dropped; "module." and "_orig_mod." before all names are dropped; so are the counters
+// "num_batches_tracked". Integers that the engine cannot store widen without loss (i8, i16, u16 to
+// i32; u32 to i64; u64 to i64 where it fits); F8 is refused with the tensor's name (kDtype).
+//
+// Memory: each tensor is made once and its part of the file given back, so that reading costs the
+// tensors' own size. Tensors that share a storage in the file share it here.
 Weights read_weights(const std::filesystem::path& path, const ReadOptions& options = {});
 
 // safetensors, atomically: afterwards the file is whole or as it was. Any strides; CPU tensors.

@@ -27,6 +27,10 @@ class MappedFile {
   }
   const std::string& name() const { return name_; }  // the path, for messages
 
+  // Lets the system take the pages of a part that was read; they come back from the file when they
+  // are read again. So a large file does not stay in memory beside the copies made of it.
+  void release(std::span<const std::byte> part) const;
+
  private:
   const std::byte* data_ = nullptr;
   size_t size_ = 0;

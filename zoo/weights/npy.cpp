@@ -8,6 +8,7 @@
 
 #include "kintsugi/engine/core/error.h"
 #include "kintsugi/zoo/weights/atomic_file.h"
+#include "kintsugi/zoo/weights/mapped_file.h"
 
 namespace kintsugi::zoo {
 
@@ -155,9 +156,14 @@ std::optional<uint64_t> bytes_of(const Shape& shape, size_t element) {
 }  // namespace
 
 NpyFile NpyFile::open(const std::filesystem::path& path) {
-  NpyFile npy{MappedFile(path)};
-  const std::string& name = npy.path();
-  const auto bytes = npy.file_.bytes();
+  const auto file = std::make_shared<MappedFile>(path);
+  return {file->bytes(), file->name(), file};
+}
+
+NpyFile::NpyFile(std::span<const std::byte> bytes, std::string file_name,
+                 std::shared_ptr<const void> owner)
+    : owner_(std::move(owner)), name_(std::move(file_name)) {
+  const std::string& name = name_;
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (!text.starts_with(kMagic) || text.size() < 10) {
     fail(ErrorKind::kFormat, name, ": not an .npy file");
@@ -177,17 +183,16 @@ NpyFile NpyFile::open(const std::filesystem::path& path) {
   }
   HeaderParser header(text.substr(prefix, length), name);
   header.parse();
-  npy.dtype_ = header.descr;
-  npy.shape_ = header.shape;
-  npy.fortran_order_ = header.fortran_order;
-  npy.bytes_ = bytes.subspan(prefix + length);
-  const auto expected = bytes_of(npy.shape_, size_of(npy.dtype_));
-  if (!expected || *expected != npy.bytes_.size()) {
-    fail(ErrorKind::kFormat, name, ": got ", npy.bytes_.size(), " bytes of data for ",
-         name_of(npy.dtype_), " of shape ", npy.shape_, ", expected ",
+  dtype_ = header.descr;
+  shape_ = header.shape;
+  fortran_order_ = header.fortran_order;
+  bytes_ = bytes.subspan(prefix + length);
+  const auto expected = bytes_of(shape_, size_of(dtype_));
+  if (!expected || *expected != bytes_.size()) {
+    fail(ErrorKind::kFormat, name, ": got ", bytes_.size(), " bytes of data for ", name_of(dtype_),
+         " of shape ", shape_, ", expected ",
          expected ? std::to_string(*expected) : "more than 64 bits can count");
   }
-  return npy;
 }
 
 Tensor NpyFile::tensor() const {

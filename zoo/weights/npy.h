@@ -5,12 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "kintsugi/engine/core/tensor.h"
-#include "kintsugi/zoo/weights/mapped_file.h"
 
 namespace kintsugi::zoo {
 
@@ -20,8 +20,10 @@ namespace kintsugi::zoo {
 class NpyFile {
  public:
   static NpyFile open(const std::filesystem::path& path);
+  // The same of bytes that `owner` keeps alive; `name` begins messages.
+  NpyFile(std::span<const std::byte> bytes, std::string name, std::shared_ptr<const void> owner);
 
-  const std::string& path() const { return file_.name(); }
+  const std::string& path() const { return name_; }
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
   bool fortran_order() const { return fortran_order_; }
@@ -29,8 +31,8 @@ class NpyFile {
   Tensor tensor() const;                                       // a row-major copy
 
  private:
-  explicit NpyFile(MappedFile file) : file_(std::move(file)) {}
-  MappedFile file_;
+  std::shared_ptr<const void> owner_;
+  std::string name_;
   std::span<const std::byte> bytes_;
   Shape shape_;
   DType dtype_ = DType::kF32;

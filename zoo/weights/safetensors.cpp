@@ -2,61 +2,20 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "kintsugi/engine/core/error.h"
+#include "kintsugi/zoo/json.h"
 #include "kintsugi/zoo/weights/atomic_file.h"
-#include "kintsugi/zoo/weights/json_strict.h"
+#include "kintsugi/zoo/weights/printable.h"
+#include "kintsugi/zoo/weights/readers.h"
 
 namespace kintsugi::zoo {
 
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr uint64_t kMostHeader = 100'000'000;  // the format's own bound
 constexpr size_t kMostDimensions = 32;
-
-struct DTypeRow {
-  StoredDType dtype;
-  std::string_view name;
-  size_t size;
-};
-constexpr std::array<DTypeRow, 18> kDTypes = {{
-    {StoredDType::kF64, "F64", 8},
-    {StoredDType::kF32, "F32", 4},
-    {StoredDType::kF16, "F16", 2},
-    {StoredDType::kBF16, "BF16", 2},
-    {StoredDType::kI64, "I64", 8},
-    {StoredDType::kI32, "I32", 4},
-    {StoredDType::kI16, "I16", 2},
-    {StoredDType::kI8, "I8", 1},
-    {StoredDType::kU64, "U64", 8},
-    {StoredDType::kU32, "U32", 4},
-    {StoredDType::kU16, "U16", 2},
-    {StoredDType::kU8, "U8", 1},
-    {StoredDType::kBool, "BOOL", 1},
-    {StoredDType::kF8E4M3, "F8_E4M3", 1},
-    {StoredDType::kF8E5M2, "F8_E5M2", 1},
-    {StoredDType::kF8E4M3Fnuz, "F8_E4M3FNUZ", 1},
-    {StoredDType::kF8E5M2Fnuz, "F8_E5M2FNUZ", 1},
-    {StoredDType::kF8E8M0, "F8_E8M0", 1},
-}};
-
-const DTypeRow& row_of(StoredDType dtype) {
-  return *std::find_if(kDTypes.begin(), kDTypes.end(),
-                       [&](const DTypeRow& row) { return row.dtype == dtype; });
-}
-
-// Elements times size; nothing where an extent is negative or the product overflows.
-std::optional<uint64_t> bytes_of(const std::vector<int64_t>& shape, StoredDType dtype) {
-  uint64_t bytes = size_of(dtype);
-  for (const int64_t extent : shape) {
-    if (extent < 0 || __builtin_mul_overflow(bytes, uint64_t(extent), &bytes)) return std::nullopt;
-  }
-  return bytes;
-}
 
 std::string text_of(const std::vector<int64_t>& shape) {
   std::ostringstream text;
@@ -142,46 +101,9 @@ void check_cover(const std::string& path, std::vector<Range> ranges, uint64_t si
 
 }  // namespace
 
-std::string_view name_of(StoredDType dtype) {
-  return row_of(dtype).name;
-}
-size_t size_of(StoredDType dtype) {
-  return row_of(dtype).size;
-}
-
-std::optional<StoredDType> stored_dtype(std::string_view name) {
-  for (const DTypeRow& row : kDTypes) {
-    if (row.name == name) return row.dtype;
-  }
-  return std::nullopt;
-}
-
-StoredDType stored_dtype(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-      return StoredDType::kF32;
-    case DType::kF64:
-      return StoredDType::kF64;
-    case DType::kF16:
-      return StoredDType::kF16;
-    case DType::kBF16:
-      return StoredDType::kBF16;
-    case DType::kI64:
-      return StoredDType::kI64;
-    case DType::kI32:
-      return StoredDType::kI32;
-    case DType::kU8:
-      return StoredDType::kU8;
-    case DType::kBool:
-      return StoredDType::kBool;
-  }
-  fail(ErrorKind::kDtype, "safetensors: got an unknown dtype");
-}
-
-SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
-  SafetensorsFile file{MappedFile(path)};
-  const std::string& name = file.path();
-  const auto bytes = file.file_.bytes();
+SafetensorsFile::SafetensorsFile(std::shared_ptr<const MappedFile> file) : file_(std::move(file)) {
+  const std::string& name = path();
+  const auto bytes = file_->bytes();
   if (bytes.size() < 8) {
     fail(ErrorKind::kFormat, name, ": got a file of ", bytes.size(),
          " bytes, expected a safetensors header");
@@ -201,7 +123,7 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
   if (!text.starts_with('{')) {
     fail(ErrorKind::kFormat, name, ": its safetensors header does not begin with '{'");
   }
-  const Json header = parse_json_strictly(text, 4, name + ": broken safetensors header");
+  const Json header = parse_json(text, name + ": broken safetensors header", 4);
 
   std::vector<Range> ranges;
   for (const auto& [key, value] : header.items()) {
@@ -212,17 +134,16 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
         if (!meaning.is_string()) {
           fail(ErrorKind::kFormat, where, "'", printable(word), "' is not a string");
         }
-        file.metadata_[word] = meaning.get<std::string>();
+        metadata_[word] = meaning.get<std::string>();
       }
       continue;
     }
     Range range;
-    auto [at, fresh] = file.entries_.emplace(key, read_entry(where, value, data, range));
+    auto [at, fresh] = entries_.emplace(key, read_entry(where, value, data, range));
     range.name = &at->first;
     ranges.push_back(range);
   }
   check_cover(name, std::move(ranges), data.size());
-  return file;
 }
 
 std::vector<std::string> SafetensorsFile::names() const {
@@ -235,6 +156,21 @@ const StoredTensor& SafetensorsFile::entry(const std::string& name) const {
   const auto at = entries_.find(name);
   if (at != entries_.end()) return at->second;
   fail(ErrorKind::kFormat, path(), ": has no tensor '", name, "'", did_you_mean(name, names()));
+}
+
+Source open_safetensors(const File& file, const ReadOptions& options) {
+  const auto stored = std::make_shared<const SafetensorsFile>(file);
+  Source source;
+  source.metadata = stored->metadata();
+  for (const auto& [name, entry] : stored->entries()) {
+    source.tensors[name] = [file, stored, &name = name, &entry = entry,
+                            widen = options.widen_halves] {
+      const Tensor tensor = to_tensor(file->name() + ": '" + printable(name) + "'", entry, widen);
+      file->release(entry.bytes);
+      return tensor;
+    };
+  }
+  return source;
 }
 
 void write_safetensors(const std::filesystem::path& path,
@@ -257,7 +193,7 @@ void write_safetensors(const std::filesystem::path& path,
     return size_of(a->second.dtype) > size_of(b->second.dtype);
   });
 
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  Json header = Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   uint64_t offset = 0;
   for (const auto* entry : order) {
