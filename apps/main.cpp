@@ -8,6 +8,7 @@ constexpr Command kCommands[] = {
     {"models", "the catalog of architectures, with costs", commands::models},
     {"inspect", "a network's blocks, shapes and costs", commands::inspect},
     {"infer", "logits of images", commands::infer},
+    {"predict", "what a network sees in image files", commands::predict},
     {"eval", "accuracy on a data set", commands::eval},
     {"similarity", "similarity of all positions of a zoo's networks", commands::similarity},
     {"partition", "cut a zoo's networks into sets of equivalent blocks", commands::partition},

@@ -69,6 +69,8 @@ void assign(const Option& option, const std::string& word) {
     **maybe = int64_t(parse_number(option, word, true));
   } else if (const auto* real = std::get_if<double*>(&option.target)) {
     **real = parse_number(option, word, false);
+  } else if (const auto* list = std::get_if<std::vector<std::string>*>(&option.target)) {
+    (*list)->push_back(word);
   }
 }
 
@@ -90,6 +92,7 @@ Described describe(const Option& option) {
   }
   if (std::holds_alternative<std::optional<int64_t>*>(option.target)) return {"N", ""};
   if (const auto* real = std::get_if<double*>(&option.target)) return {"X", plain(**real)};
+  if (std::holds_alternative<std::vector<std::string>*>(option.target)) return {"TEXT", ""};
   return {};
 }
 
@@ -122,14 +125,20 @@ std::string parse(const CommandLine& line, const std::vector<std::string>& argum
     if (const auto* flag = std::get_if<bool*>(&option.target)) {
       handle = app.add_flag(option.name, **flag, option.help);
     } else {
-      const auto take = [&option](const CLI::results_t& words) {
-        assign(option, words.back());
+      const bool list = std::holds_alternative<std::vector<std::string>*>(option.target);
+      const auto take = [&option, list](const CLI::results_t& words) {
+        const size_t first = list ? 0 : words.size() - 1;
+        for (size_t i = first; i < words.size(); ++i) assign(option, words[i]);
         return true;
       };
       handle = app.add_option(option.name, take, option.help);
       const Described described = describe(option);
       handle->type_name(described.type)->default_str(described.initial);
-      handle->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+      if (list) {
+        handle->expected(1, CLI::detail::expected_max_vector_size)->allow_extra_args();
+      } else {
+        handle->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+      }
     }
     handle->group(option.group);
     added.emplace_back(&option, handle);

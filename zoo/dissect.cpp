@@ -52,8 +52,7 @@ LoaderOptions loader_options(const Shape& input, const Preprocessing& preprocess
   options.width = int(input[2]);
   options.interpolation = preprocessing.interpolation == "bicubic" ? Interpolation::kBicubic
                                                                    : Interpolation::kBilinear;
-  // Images that are of the input's size already stay whole.
-  options.crop_fraction = preprocessing.crop_pct < 1 ? preprocessing.crop_pct : 0;
+  options.crop_fraction = preprocessing.crop_pct;
   return options;
 }
 

@@ -8,6 +8,7 @@ namespace kintsugi::apps::commands {
 int models(Session& session);
 int inspect(Session& session);
 int infer(Session& session);
+int predict(Session& session);
 int eval(Session& session);
 int similarity(Session& session);
 int partition(Session& session);

@@ -12,6 +12,7 @@ namespace kintsugi::apps::commands {
 int eval(Session& session) {
   std::string model, weights, folder, split = "test";
   int64_t batch_size = 128, limit = 0;
+  zoo::DatasetOptions reading;
   Option which{"--split", &split, "the images"};
   which.choices = {"test", "train"};
   if (!session.parse(
@@ -22,13 +23,14 @@ int eval(Session& session) {
            which,
            {"--limit", &limit, "images, the first of the seeded order (0: all)", "Options", false,
             0},
+           {"--max-pixels", &reading.max_pixels, "of one image file", "Options", false, 1},
            {"--batch-size", &batch_size, "images at a time", "Options", false, 1}})) {
     return 0;
   }
   const zoo::LoadedNetwork loaded =
       model.empty() ? zoo::open_network(weights, true) : zoo::load_network(model, weights);
   std::shared_ptr<const zoo::Dataset> data =
-      zoo::open_dataset(folder, split == "test" ? zoo::Split::kTest : zoo::Split::kTrain);
+      zoo::open_dataset(folder, split == "test" ? zoo::Split::kTest : zoo::Split::kTrain, reading);
   data = first_of(data, limit, session.seed());
   const double images = double(data->size());
   Progress progress("eval");

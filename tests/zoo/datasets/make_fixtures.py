@@ -51,5 +51,4 @@ for name, picture, options in (("Colour", smooth, {}), ("Grey", smooth.convert("
     data = packed(picture, "JPEG", quality=90, **options)
     array(f"kJpeg{name}", data)
     array(f"kJpeg{name}Pixels", np.asarray(Image.open(io.BytesIO(data))).ravel())
-array("kJpegCmyk", packed(smooth.convert("CMYK"), "JPEG", quality=50))
 print("}  // namespace fixtures")
