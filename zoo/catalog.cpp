@@ -7,7 +7,8 @@ namespace kintsugi::zoo {
 namespace {
 
 constexpr std::vector<Variant> (*kFamilies[])() = {
-    families::resnet, families::regnet, families::mobilenet, families::vit, families::metaformer,
+    families::resnet,    families::resnetv2, families::regnet,
+    families::mobilenet, families::vit,      families::metaformer,
 };
 
 }  // namespace
@@ -20,7 +21,9 @@ Preprocessing half_preprocessing(double crop_pct) {
   return {{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}, "bicubic", crop_pct};
 }
 
-Preprocessing fashion_mnist_preprocessing() { return {{0.2860}, {0.3530}, "bilinear", 1}; }
+Preprocessing fashion_mnist_preprocessing() {
+  return {{0.2860}, {0.3530}, "bilinear", 1};
+}
 
 const std::vector<Variant>& catalog() {
   static const std::vector<Variant> all = [] {

@@ -1,37 +1,52 @@
-// Residual blocks of ResNet, ResNeXt and RegNet (He et al. 2016; Xie et al. 2017; Radosavovic et al.
-// 2020), under timm's names. Input and output are grids.
+// Residual blocks of ResNet and its descendants (He et al. 2016; Xie et al. 2017; Hu et al. 2018;
+// He et al. 2019), under timm's names. Input and output are grids.
 #pragma once
 
-#include "kintsugi/nn/layers/layers.h"
+#include "kintsugi/nn/blocks/norm_act.h"
 
 namespace kintsugi::nn {
 
-// conv-bn-act, under timm's ConvNormAct names: "conv", "bn".
-class ConvNormAct : public Module {
- public:
-  ConvNormAct(int64_t in, int64_t out, const Conv2d::Options& options, Act act,
-              double bn_weight = 1);
-
- protected:
-  Variable forward(const Variable& x) override;
-
- private:
-  Conv2d& conv_;
-  BatchNorm2d& bn_;
-  Activation& act_;
+// The shortcut of a block whose output has another shape than its input.
+enum class Shortcut {
+  kConv,    // 1x1 convolution with the block's stride, norm
+  kConv3,   // the same with 3x3 where it strides (SENet-154)
+  kAvg,     // 2x2 average pooling, 1x1 convolution, norm ("ResNet-D")
+  kPadded,  // every other pixel, zeros for the new channels, half on either side: He's option A
 };
+// What halves the grid behind the 3x3 convolution instead of its stride.
+enum class AntiAlias { kNone, kAvg, kBlur };
+enum class ChannelAttention { kNone, kSe, kEca };
+
+struct ResidualOptions {
+  int64_t stride = 1;
+  int64_t groups = 1, base_width = 64;  // of Bottleneck's 3x3 convolution
+  int64_t reduce_first = 1;             // divides the first convolution's width
+  Shortcut shortcut = Shortcut::kConv;
+  AntiAlias anti_alias = AntiAlias::kNone;
+  ChannelAttention attention = ChannelAttention::kNone;
+  double se_ratio = 1.0 / 16;
+  Norm norm = Norm::kBatch;
+  double drop_path = 0;
+};
+
+// ResNet-D's 2x2 average pooling with stride 2; the windows at an odd edge average what is there.
+std::shared_ptr<Module> make_shortcut_pool();
+// The identity for kNone.
+std::shared_ptr<Module> make_anti_alias(AntiAlias kind);
 
 // Two 3x3 convolutions; out = channels.
 class BasicBlock : public Module {
  public:
-  BasicBlock(int64_t in, int64_t channels, int64_t stride, double drop_path = 0);
+  static constexpr int64_t kExpansion = 1;
+  BasicBlock(int64_t in, int64_t channels, const ResidualOptions& options);
 
  protected:
   Variable forward(const Variable& x) override;
 
  private:
   Conv2d &conv1_, &conv2_;
-  BatchNorm2d &bn1_, &bn2_;
+  Module &bn1_, &bn2_;
+  Module &aa_, &se_;
   Activation& act_;
   DropPath& drop_path_;
   Module& downsample_;
@@ -42,36 +57,19 @@ class BasicBlock : public Module {
 class Bottleneck : public Module {
  public:
   static constexpr int64_t kExpansion = 4;
-  Bottleneck(int64_t in, int64_t channels, int64_t stride, int64_t groups = 1,
-             int64_t base_width = 64, double drop_path = 0);
+  Bottleneck(int64_t in, int64_t channels, const ResidualOptions& options);
 
  protected:
   Variable forward(const Variable& x) override;
 
  private:
+  Bottleneck(int64_t in, int64_t out, int64_t width, const ResidualOptions& options);
   Conv2d &conv1_, &conv2_, &conv3_;
-  BatchNorm2d &bn1_, &bn2_, &bn3_;
+  Module &bn1_, &bn2_, &bn3_;
+  Module &aa_, &se_;
   Activation& act_;
   DropPath& drop_path_;
   Module& downsample_;
-};
-
-// RegNet's X block, and its Y block where se_channels > 0.
-class RegNetBlock : public Module {
- public:
-  RegNetBlock(int64_t in, int64_t out, int64_t stride, int64_t group_width, int64_t se_channels,
-              double drop_path = 0);
-
- protected:
-  Variable forward(const Variable& x) override;
-
- private:
-  ConvNormAct &conv1_, &conv2_;
-  Module& se_;
-  ConvNormAct& conv3_;
-  DropPath& drop_path_;
-  Module& downsample_;
-  Activation& act3_;
 };
 
 }  // namespace kintsugi::nn

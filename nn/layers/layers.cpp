@@ -53,9 +53,9 @@ Variable LayerNorm::forward(const Variable& x) {
   return autograd::layer_norm(x, weight_, bias_, epsilon_, x.rank() == 4 ? 1 : -1);
 }
 
-GroupNorm::GroupNorm(int64_t groups, int64_t channels, double epsilon, bool bias)
+GroupNorm::GroupNorm(int64_t groups, int64_t channels, double epsilon, bool bias, double weight)
     : groups_(groups), epsilon_(epsilon) {
-  weight_ = parameter("weight", {channels}, init::constant(1));
+  weight_ = parameter("weight", {channels}, init::constant(weight));
   if (bias) bias_ = parameter("bias", {channels}, init::constant(0));
 }
 
@@ -114,6 +114,8 @@ Variable Activation::forward(const Variable& x) {
 }
 
 Variable MaxPool2d::forward(const Variable& x) { return autograd::max_pool2d(x, params_); }
+
+Variable AvgPool2d::forward(const Variable& x) { return autograd::avg_pool2d(x, params_); }
 
 Variable GlobalAvgPool::forward(const Variable& x) {
   return autograd::reshape(autograd::adaptive_avg_pool2d(x, 1, 1), {x.size(0), x.size(1)});

@@ -66,7 +66,8 @@ class LayerNorm : public Module {
 
 class GroupNorm : public Module {
  public:
-  GroupNorm(int64_t groups, int64_t channels, double epsilon = 1e-5, bool bias = true);
+  GroupNorm(int64_t groups, int64_t channels, double epsilon = 1e-5, bool bias = true,
+            double weight = 1);
 
  protected:
   Variable forward(const Variable& x) override;
@@ -111,6 +112,17 @@ class ObserveActivations {
 class MaxPool2d : public Module {
  public:
   explicit MaxPool2d(const ops::Pool2dParams& params) : params_(params) {}
+
+ protected:
+  Variable forward(const Variable& x) override;
+
+ private:
+  ops::Pool2dParams params_;
+};
+
+class AvgPool2d : public Module {
+ public:
+  explicit AvgPool2d(const ops::Pool2dParams& params) : params_(params) {}
 
  protected:
   Variable forward(const Variable& x) override;

@@ -8,7 +8,7 @@ using namespace kintsugi;
 using kintsugi::test::random_tensor;
 
 TEST_CASE("module: names follow registration, children in place") {
-  nn::BasicBlock block(4, 8, 2);
+  nn::BasicBlock block(4, 8, {.stride = 2});
   std::vector<std::string> names;
   for (const auto& [name, parameter] : block.named_parameters()) names.push_back(name);
   CHECK(names == std::vector<std::string>{"conv1.weight", "conv2.weight", "bn1.weight", "bn1.bias",
@@ -59,7 +59,7 @@ TEST_CASE("module: a load converts halves and copies") {
 
 TEST_CASE("module: initial values depend on the seed only") {
   const auto values = [](uint64_t seed) {
-    nn::BasicBlock block(4, 8, 2);
+    nn::BasicBlock block(4, 8, {.stride = 2});
     Generator generator(seed);
     block.initialise(generator);
     return block.state().at("conv1.weight").to_vector<float>();

@@ -14,7 +14,8 @@ std::shared_ptr<nn::Network> tiny_network(double drop_path = 0) {
   auto network = std::make_shared<nn::Network>("tiny", Shape{1, 6, 6}, 3);
   network->set_stem("stem", std::make_shared<nn::ConvNormAct>(
                                 1, 8, nn::Conv2d::Options{.kernel = 3, .padding = 1}, nn::Act::kRelu));
-  network->add_block("layer1.0", std::make_shared<nn::BasicBlock>(8, 8, 1, drop_path));
+  network->add_block("layer1.0", std::make_shared<nn::BasicBlock>(
+                                       8, 8, nn::ResidualOptions{.drop_path = drop_path}));
   network->set_head("", std::make_shared<nn::PoolHead>(8, 3, nn::PoolHead::Options{}));
   network->set_path("");
   Generator generator(7);

@@ -6,6 +6,7 @@
 namespace kintsugi::zoo::families {
 
 std::vector<Variant> resnet();
+std::vector<Variant> resnetv2();
 std::vector<Variant> regnet();
 std::vector<Variant> mobilenet();
 std::vector<Variant> vit();

@@ -1,0 +1,14 @@
+// Anti-aliased down-sampling (Zhang 2019): a 3x3 binomial filter with stride 2 over a border that
+// is reflected. The filter is no parameter and is in no checkpoint.
+#pragma once
+
+#include "kintsugi/nn/module.h"
+
+namespace kintsugi::nn {
+
+class BlurPool2d : public Module {
+ protected:
+  Variable forward(const Variable& x) override;
+};
+
+}  // namespace kintsugi::nn
