@@ -26,6 +26,7 @@ void put_card(std::map<std::string, std::string>& metadata, const Card& card) {
                {"labels", card.labels},
                {"licence", card.licence},
                {"facts", card.facts}};
+  if (!card.naming.empty()) json["naming"] = card.naming;
   metadata[kKey] = json.dump();
 }
 
@@ -42,6 +43,7 @@ Card card_from(const std::map<std::string, std::string>& metadata, const std::st
   card.preprocessing.std = get<std::vector<double>>(json, "std", where);
   card.preprocessing.interpolation = get_or<std::string>(json, "interpolation", where, "bilinear");
   card.preprocessing.crop_pct = get_or<double>(json, "crop_pct", where, 1);
+  card.naming = get_or<std::string>(json, "naming", where, "");
   card.labels = get_or<std::vector<std::string>>(json, "labels", where, {});
   card.licence = get_or<std::string>(json, "licence", where, "");
   card.facts = get_or<std::map<std::string, std::string>>(json, "facts", where, {});

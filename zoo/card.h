@@ -16,6 +16,7 @@ struct Card {
   int64_t classes = 0;
   Shape input = {};          // (C,H,W)
   Preprocessing preprocessing = {};
+  std::string naming = {};  // whose code the weights come from (BuildOptions::naming), "" for timm's
   std::vector<std::string> labels = {};  // of the classes; may be empty
   std::string licence = {};  // SPDX, "" where unknown
   // How the weights came about, for people: "command", "seed", "epochs", "data", "top1", "hours", ...

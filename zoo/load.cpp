@@ -45,6 +45,7 @@ BuildOptions build_options(const Card& card) {
   BuildOptions options;
   options.classes = card.classes;
   options.input = card.input;
+  options.naming = card.naming;
   return options;
 }
 
@@ -74,7 +75,8 @@ LoadedNetwork load_network(const std::string& model, const std::filesystem::path
   build.drop_path = options.drop_path;
   if (options.size > 0) build.input[1] = build.input[2] = options.size;
   const Variant& variant = find_variant(card.architecture);
-  if (variant.rename) build.naming = variant.rename(weights.tensors);
+  const std::string naming = variant.rename ? variant.rename(weights.tensors) : "";
+  if (!naming.empty()) build.naming = naming;
   const auto probe = build_network(card.architecture, build);
   // A file of another number of input channels or classes than its card or the catalog says is told
   // by its shapes, where the names are there.
@@ -89,7 +91,7 @@ LoadedNetwork load_network(const std::string& model, const std::filesystem::path
   const bool new_head = options.classes > 0 && options.classes != card.classes;
   if (new_head) {
     build.classes = options.classes;
-  } else if (options.classes == 0 && head != weights.tensors.end() && head->second.rank() == 2) {
+  } else if (options.classes == 0 && head != weights.tensors.end() && head->second.rank() >= 2) {
     build.classes = head->second.size(0);
   }
   if (variant.resample) variant.resample(weights.tensors, build);
@@ -110,6 +112,7 @@ LoadedNetwork load_network(const std::string& model, const std::filesystem::path
   }
   card.classes = build.classes;
   card.input = build.input;
+  card.naming = build.naming;
   return {network, card};
 }
 
