@@ -7,8 +7,9 @@ namespace kintsugi::zoo {
 namespace {
 
 constexpr std::vector<Variant> (*kFamilies[])() = {
-    families::resnet,    families::resnetv2, families::regnet,
-    families::mobilenet, families::vit,      families::metaformer,
+    families::resnet,       families::resnetv2, families::regnet, families::mobilenet,
+    families::efficientnet, families::densenet, families::vgg,    families::vit,
+    families::metaformer,
 };
 
 }  // namespace

@@ -6,63 +6,102 @@ namespace kintsugi::nn {
 
 namespace {
 
-Conv2d::Options depthwise(int64_t channels, const MobileBlockOptions& options) {
-  return {.kernel = options.kernel,
-          .stride = options.stride,
-          .padding = options.kernel / 2,
-          .groups = channels};
-}
+// The parts of a block in their order, as timm numbers norms.
+class Branch : public Sequential {
+ public:
+  explicit Branch(const MobileBlockOptions& options) : options_(options) {}
 
-std::shared_ptr<Module> make_se(int64_t channels, const MobileBlockOptions& options) {
-  if (options.se_channels == 0) return std::make_shared<Identity>();
-  return std::make_shared<SqueezeExcite>(channels, options.se_channels, "conv_reduce",
-                                         "conv_expand", options.gate);
-}
+  void spatial(const std::string& name, int64_t in, int64_t out, int64_t groups) {
+    add<Conv2d>(name, in, out,
+                Conv2d::Options{.kernel = options_.kernel,
+                                .stride = options_.stride,
+                                .padding = options_.kernel / 2,
+                                .groups = groups,
+                                .same = options_.same});
+    norm(out);
+  }
+  void depthwise(int64_t channels) {
+    spatial("conv_dw", channels, channels, channels / options_.group_size);
+  }
+  void pointwise(const std::string& name, int64_t in, int64_t out) {
+    add<Conv2d>(name, in, out, Conv2d::Options{});
+    norm(out);
+  }
+  void activation() { add<Activation>("act" + std::to_string(norms_), options_.act); }
+  void squeeze_excite(int64_t channels) {
+    if (options_.se_channels == 0) return;
+    add<SqueezeExcite>("se", channels, options_.se_channels, "conv_reduce", "conv_expand",
+                       options_.gate, options_.se_act);
+  }
+
+ private:
+  void norm(int64_t channels) {
+    adopt("bn" + std::to_string(++norms_), options_.norm.make(channels));
+  }
+
+  MobileBlockOptions options_;
+  int norms_ = 0;
+};
+
+class Residual : public Module {
+ public:
+  Residual(std::shared_ptr<Module> branch, double drop_path)
+      : branch_(adopt("", std::move(branch))),
+        drop_path_(child<DropPath>("drop_path", drop_path)) {}
+
+ protected:
+  Variable forward(const Variable& x) override { return autograd::add(drop_path_(branch_(x)), x); }
+
+ private:
+  Module& branch_;
+  DropPath& drop_path_;
+};
 
 }  // namespace
 
-DepthwiseSeparable::DepthwiseSeparable(int64_t in, int64_t out, const MobileBlockOptions& options)
-    : conv_dw_(child<Conv2d>("conv_dw", in, in, depthwise(in, options))),
-      bn1_(child<BatchNorm2d>("bn1", in)),
-      se_(adopt("se", make_se(in, options))),
-      conv_pw_(child<Conv2d>("conv_pw", in, out, Conv2d::Options{})),
-      bn2_(child<BatchNorm2d>("bn2", out)),
-      act_(child<Activation>("act", options.act)),
-      drop_path_(child<DropPath>("drop_path", options.drop_path)),
-      shortcut_(in == out && options.stride == 1) {}
-
-Variable DepthwiseSeparable::forward(const Variable& x) {
-  const Variable y = bn2_(conv_pw_(se_(act_(bn1_(conv_dw_(x))))));
-  return shortcut_ ? autograd::add(drop_path_(y), x) : y;
+std::shared_ptr<Module> MobileNorm::make(int64_t channels) const {
+  switch (kind) {
+    case Kind::kBatch:
+      return std::make_shared<BatchNorm2d>(channels, 1.0, epsilon);
+    case Kind::kGroup:
+      return std::make_shared<GroupNorm>(channels / group_size, channels, epsilon);
+    case Kind::kLayer:
+      return std::make_shared<LayerNorm>(channels, epsilon);
+  }
+  fail(ErrorKind::kMissing, "mobile block: no norm of number ", int(kind));
 }
 
-InvertedResidual::InvertedResidual(int64_t in, int64_t expanded, int64_t out,
-                                   const MobileBlockOptions& options)
-    : conv_pw_(child<Conv2d>("conv_pw", in, expanded, Conv2d::Options{})),
-      bn1_(child<BatchNorm2d>("bn1", expanded)),
-      conv_dw_(child<Conv2d>("conv_dw", expanded, expanded, depthwise(expanded, options))),
-      bn2_(child<BatchNorm2d>("bn2", expanded)),
-      se_(adopt("se", make_se(expanded, options))),
-      conv_pwl_(child<Conv2d>("conv_pwl", expanded, out, Conv2d::Options{})),
-      bn3_(child<BatchNorm2d>("bn3", out)),
-      act_(child<Activation>("act", options.act)),
-      drop_path_(child<DropPath>("drop_path", options.drop_path)),
-      shortcut_(in == out && options.stride == 1) {}
-
-Variable InvertedResidual::forward(const Variable& x) {
-  const Variable mid = act_(bn2_(conv_dw_(act_(bn1_(conv_pw_(x))))));
-  const Variable y = bn3_(conv_pwl_(se_(mid)));
-  return shortcut_ ? autograd::add(drop_path_(y), x) : y;
+std::shared_ptr<Module> mobile_block(MobileKind kind, int64_t in, int64_t out,
+                                     const MobileBlockOptions& options) {
+  auto branch = std::make_shared<Branch>(options);
+  switch (kind) {
+    case MobileKind::kSeparable:
+      branch->depthwise(in);
+      branch->activation();
+      branch->squeeze_excite(in);
+      branch->pointwise("conv_pw", in, out);
+      break;
+    case MobileKind::kInverted:
+      branch->pointwise("conv_pw", in, options.inner);
+      branch->activation();
+      branch->depthwise(options.inner);
+      branch->activation();
+      branch->squeeze_excite(options.inner);
+      branch->pointwise("conv_pwl", options.inner, out);
+      break;
+    case MobileKind::kEdge:
+      branch->spatial("conv_exp", in, options.inner, 1);
+      branch->activation();
+      branch->squeeze_excite(options.inner);
+      branch->pointwise("conv_pwl", options.inner, out);
+      break;
+    case MobileKind::kConv:
+      branch->spatial("conv", in, out, 1);
+      branch->activation();
+      break;
+  }
+  if (!options.shortcut || options.stride != 1 || in != out) return branch;
+  return std::make_shared<Residual>(std::move(branch), options.drop_path);
 }
-
-ConvBnAct::ConvBnAct(int64_t in, int64_t out, const MobileBlockOptions& options)
-    : conv_(child<Conv2d>("conv", in, out,
-                          Conv2d::Options{.kernel = options.kernel,
-                                          .stride = options.stride,
-                                          .padding = options.kernel / 2})),
-      bn1_(child<BatchNorm2d>("bn1", out)),
-      act_(child<Activation>("act", options.act)) {}
-
-Variable ConvBnAct::forward(const Variable& x) { return act_(bn1_(conv_(x))); }
 
 }  // namespace kintsugi::nn

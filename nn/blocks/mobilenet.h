@@ -1,71 +1,43 @@
-// Blocks of MobileNetV2 and V3 (Sandler et al. 2018; Howard et al. 2019), under timm's names. Input
-// and output are grids.
+// Blocks of MobileNetV2, V3 and EfficientNet (Sandler et al. 2018; Howard et al. 2019; Tan and Le
+// 2019, 2021), under timm's names. Input and output are grids.
 #pragma once
 
 #include "kintsugi/nn/layers/layers.h"
 
 namespace kintsugi::nn {
 
+enum class MobileKind {
+  kSeparable,  // depthwise, squeeze-and-excitation, pointwise
+  kInverted,   // pointwise to `inner` channels, depthwise, squeeze-and-excitation, pointwise
+  kEdge,  // a full convolution to `inner` channels ("fused"), squeeze-and-excitation, pointwise
+  kConv,  // one convolution with norm and activation
+};
+
+// The norm after each convolution: batch norm, or group norm over `group_size` channels each, or
+// layer norm over all channels of a pixel.
+struct MobileNorm {
+  enum class Kind { kBatch, kGroup, kLayer } kind = Kind::kBatch;
+  double epsilon = 1e-5;
+  int64_t group_size = 8;
+
+  std::shared_ptr<Module> make(int64_t channels) const;
+};
+
 struct MobileBlockOptions {
   int64_t kernel = 3, stride = 1;
+  int64_t inner = 0;        // of kInverted and kEdge
+  int64_t group_size = 1;   // channels in a group of the "depthwise" convolution
   int64_t se_channels = 0;  // 0: no squeeze-and-excitation
   Act act = Act::kRelu6;
   Act gate = Act::kSigmoid;
+  Act se_act = Act::kRelu;
+  bool same = false;  // TensorFlow's padding
+  MobileNorm norm = {};
+  bool shortcut = true;  // where shapes agree
   double drop_path = 0;
 };
 
-// Depthwise, then pointwise; a shortcut where shapes agree.
-class DepthwiseSeparable : public Module {
- public:
-  DepthwiseSeparable(int64_t in, int64_t out, const MobileBlockOptions& options);
-
- protected:
-  Variable forward(const Variable& x) override;
-
- private:
-  Conv2d& conv_dw_;
-  BatchNorm2d& bn1_;
-  Module& se_;
-  Conv2d& conv_pw_;
-  BatchNorm2d& bn2_;
-  Activation& act_;
-  DropPath& drop_path_;
-  bool shortcut_;
-};
-
-// Pointwise to `expanded` channels, depthwise, pointwise-linear; a shortcut where shapes agree.
-class InvertedResidual : public Module {
- public:
-  InvertedResidual(int64_t in, int64_t expanded, int64_t out, const MobileBlockOptions& options);
-
- protected:
-  Variable forward(const Variable& x) override;
-
- private:
-  Conv2d& conv_pw_;
-  BatchNorm2d& bn1_;
-  Conv2d& conv_dw_;
-  BatchNorm2d& bn2_;
-  Module& se_;
-  Conv2d& conv_pwl_;
-  BatchNorm2d& bn3_;
-  Activation& act_;
-  DropPath& drop_path_;
-  bool shortcut_;
-};
-
-// A plain convolution with norm and activation, "conv" and "bn1".
-class ConvBnAct : public Module {
- public:
-  ConvBnAct(int64_t in, int64_t out, const MobileBlockOptions& options);
-
- protected:
-  Variable forward(const Variable& x) override;
-
- private:
-  Conv2d& conv_;
-  BatchNorm2d& bn1_;
-  Activation& act_;
-};
+std::shared_ptr<Module> mobile_block(MobileKind kind, int64_t in, int64_t out,
+                                     const MobileBlockOptions& options);
 
 }  // namespace kintsugi::nn

@@ -1,5 +1,7 @@
 #include "kintsugi/nn/layers/layers.h"
 
+#include <algorithm>
+
 #include "kintsugi/autograd/ops/conv.h"
 #include "kintsugi/autograd/ops/elementwise.h"
 #include "kintsugi/autograd/ops/layout.h"
@@ -11,7 +13,8 @@
 namespace kintsugi::nn {
 
 Conv2d::Conv2d(int64_t in, int64_t out, const Options& options)
-    : params_(ops::Conv2dParams::same(options.stride, options.padding, options.groups)) {
+    : params_(ops::Conv2dParams::same(options.stride, options.padding, options.groups)),
+      same_(options.same) {
   if (in % options.groups != 0 || out % options.groups != 0) {
     fail(ErrorKind::kShape, "conv2d: ", in, " to ", out, " channels do not divide into ",
          options.groups, " groups");
@@ -22,14 +25,29 @@ Conv2d::Conv2d(int64_t in, int64_t out, const Options& options)
   if (options.bias) bias_ = parameter("bias", {out}, init::constant(0));
 }
 
-Variable Conv2d::forward(const Variable& x) { return autograd::conv2d(x, weight_, bias_, params_); }
+Variable Conv2d::forward(const Variable& x) {
+  if (!same_) return autograd::conv2d(x, weight_, bias_, params_);
+  // As much padding as ceil(size / stride) windows reach beyond the input; the odd row or column
+  // comes after.
+  ops::Conv2dParams params = params_;
+  for (size_t i = 0; i < 2; ++i) {
+    const int64_t size = x.size(int(i) + 2), stride = params.stride[i];
+    const int64_t reach = (size - 1) / stride * stride + weight_.size(int(i) + 2);
+    const int64_t total = std::max<int64_t>(0, reach - size);
+    params.padding[2 * i] = total / 2;
+    params.padding[2 * i + 1] = total - total / 2;
+  }
+  return autograd::conv2d(x, weight_, bias_, params);
+}
 
 Linear::Linear(int64_t in, int64_t out, bool bias, Init init) {
   weight_ = parameter("weight", {out, in}, init ? init : init::trunc_normal());
   if (bias) bias_ = parameter("bias", {out}, init::constant(0));
 }
 
-Variable Linear::forward(const Variable& x) { return autograd::linear(x, weight_, bias_); }
+Variable Linear::forward(const Variable& x) {
+  return autograd::linear(x, weight_, bias_);
+}
 
 BatchNorm2d::BatchNorm2d(int64_t channels, double weight, double epsilon) : epsilon_(epsilon) {
   weight_ = parameter("weight", {channels}, init::constant(weight));
@@ -78,7 +96,9 @@ ObserveActivations::ObserveActivations(std::function<void(const Tensor&)> observ
     : observer_(std::move(observer)), outer_(observing) {
   observing = this;
 }
-ObserveActivations::~ObserveActivations() { observing = outer_; }
+ObserveActivations::~ObserveActivations() {
+  observing = outer_;
+}
 void ObserveActivations::show(const Variable& x) {
   if (observing) observing->observer_(x.value());
 }
@@ -113,12 +133,15 @@ Variable Activation::forward(const Variable& x) {
   fail(ErrorKind::kMissing, "activation: no kernel for number ", int(act_));
 }
 
-Variable MaxPool2d::forward(const Variable& x) { return autograd::max_pool2d(x, params_); }
+Variable MaxPool2d::forward(const Variable& x) {
+  return autograd::max_pool2d(x, params_);
+}
 
 Variable AvgPool2d::forward(const Variable& x) { return autograd::avg_pool2d(x, params_); }
 
 Variable GlobalAvgPool::forward(const Variable& x) {
-  return autograd::reshape(autograd::adaptive_avg_pool2d(x, 1, 1), {x.size(0), x.size(1)});
+  const Variable y = autograd::adaptive_avg_pool2d(x, 1, 1);
+  return keep_grid_ ? y : autograd::reshape(y, {x.size(0), x.size(1)});
 }
 
 Variable DropPath::forward(const Variable& x) {

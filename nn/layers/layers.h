@@ -16,6 +16,7 @@ class Conv2d : public Module {
   struct Options {
     int64_t kernel = 1, stride = 1, padding = 0, groups = 1;
     bool bias = false;
+    bool same = false;  // TensorFlow's SAME in place of `padding`: it follows the input's size
     Init init = {};  // default: kaiming_normal_fan_out
   };
   Conv2d(int64_t in, int64_t out, const Options& options);
@@ -25,6 +26,7 @@ class Conv2d : public Module {
 
  private:
   ops::Conv2dParams params_;
+  bool same_;
   Variable weight_, bias_;
 };
 
@@ -131,10 +133,16 @@ class AvgPool2d : public Module {
   ops::Pool2dParams params_;
 };
 
-// Grid (N,C,H,W) -> (N,C).
+// Grid (N,C,H,W) -> (N,C), or (N,C,1,1) where `keep_grid`.
 class GlobalAvgPool : public Module {
+ public:
+  explicit GlobalAvgPool(bool keep_grid = false) : keep_grid_(keep_grid) {}
+
  protected:
   Variable forward(const Variable& x) override;
+
+ private:
+  bool keep_grid_;
 };
 
 // Stochastic depth (Huang et al. 2016): in training, whole samples of a residual branch are dropped

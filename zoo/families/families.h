@@ -9,6 +9,9 @@ std::vector<Variant> resnet();
 std::vector<Variant> resnetv2();
 std::vector<Variant> regnet();
 std::vector<Variant> mobilenet();
+std::vector<Variant> efficientnet();
+std::vector<Variant> densenet();
+std::vector<Variant> vgg();
 std::vector<Variant> vit();
 std::vector<Variant> metaformer();
 

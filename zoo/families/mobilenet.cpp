@@ -1,147 +1,21 @@
 // MobileNetV2 and V3: https://arxiv.org/abs/1801.04381, https://arxiv.org/abs/1905.02244.
 #include <algorithm>
 
-#include "kintsugi/autograd/ops/layout.h"
-#include "kintsugi/autograd/ops/pool.h"
-#include "kintsugi/nn/blocks/mobilenet.h"
 #include "kintsugi/zoo/families/families.h"
+#include "kintsugi/zoo/families/mobile.h"
 
 namespace kintsugi::zoo::families {
 
 namespace {
 
 using nn::Act;
+constexpr auto kDs = nn::MobileKind::kSeparable;
+constexpr auto kIr = nn::MobileKind::kInverted;
+constexpr auto kCn = nn::MobileKind::kConv;
 
-struct Stage {
-  enum class Kind { kSeparable, kInverted, kConv } kind;
-  int64_t repeat, kernel, stride;
-  double expand;
-  int64_t channels;
-  double se = 0;  // of the expanded channels
-  Act act = Act::kRelu6;
-  bool joined = false;  // numbered on from the stage before, as timm groups stages of one resolution
-};
-
-struct Description {
-  std::vector<Stage> stages;
-  int64_t stem;
-  int64_t head;
-  bool head_after_pool;  // V3: pooled before the head's convolution, which has a bias and no norm
-  Act act;
-  Act gate = Act::kSigmoid;
-  double width = 1;
-  bool small = false;    // the stem keeps the resolution
-  // timm's tags for V2 with a width multiplier leave the head at 1280; so do those of V3.
-};
-
-// The nearest multiple of 8, but never below 90 % of the value.
-int64_t round_channels(double channels) {
-  const int64_t rounded = std::max<int64_t>(8, int64_t(channels + 4) / 8 * 8);
-  return double(rounded) < 0.9 * channels ? rounded + 8 : rounded;
-}
-
-class Stem : public nn::Module {
- public:
-  Stem(int64_t in, int64_t out, int64_t stride, Act act)
-      : conv_(child<nn::Conv2d>("conv_stem", in, out,
-                                nn::Conv2d::Options{.kernel = 3, .stride = stride, .padding = 1})),
-        bn1_(child<nn::BatchNorm2d>("bn1", out)),
-        act_(child<nn::Activation>("act1", act)) {}
-
- protected:
-  nn::Variable forward(const nn::Variable& x) override { return act_(bn1_(conv_(x))); }
-
- private:
-  nn::Conv2d& conv_;
-  nn::BatchNorm2d& bn1_;
-  nn::Activation& act_;
-};
-
-class Head : public nn::Module {
- public:
-  Head(int64_t in, int64_t features, int64_t classes, bool after_pool, Act act)
-      : after_pool_(after_pool),
-        conv_(child<nn::Conv2d>("conv_head", in, features, nn::Conv2d::Options{.bias = after_pool})),
-        norm_(adopt("bn2", after_pool ? std::shared_ptr<nn::Module>(std::make_shared<nn::Identity>())
-                                      : std::make_shared<nn::BatchNorm2d>(features))),
-        act_(child<nn::Activation>("act2", act)),
-        classifier_(child<nn::Linear>("classifier", features, classes)) {}
-
- protected:
-  nn::Variable forward(const nn::Variable& x) override {
-    const auto pool = [](const nn::Variable& y) { return autograd::adaptive_avg_pool2d(y, 1, 1); };
-    const nn::Variable y = after_pool_ ? act_(norm_(conv_(pool(x)))) : pool(act_(norm_(conv_(x))));
-    return classifier_(autograd::reshape(y, {y.size(0), y.size(1)}));
-  }
-
- private:
-  bool after_pool_;
-  nn::Conv2d& conv_;
-  nn::Module& norm_;
-  nn::Activation& act_;
-  nn::Linear& classifier_;
-};
-
-std::shared_ptr<nn::Network> build(const Variant& variant, const BuildOptions& options,
-                                   const Description& d) {
-  auto network = std::make_shared<nn::Network>(variant.name, options.input, options.classes);
-  network->first_conv = "conv_stem.weight";
-  network->classifier = "classifier";
-  int64_t in = round_channels(double(d.stem) * d.width);
-  network->set_stem("", std::make_shared<Stem>(options.input[0], in, d.small ? 1 : 2, d.act));
-  int64_t total = 0, index = 0, stage_number = -1, number = 0;
-  for (const Stage& stage : d.stages) total += stage.repeat;
-  for (const Stage& stage : d.stages) {
-    const int64_t out = round_channels(double(stage.channels) * d.width);
-    if (!stage.joined) {
-      ++stage_number;
-      number = 0;
-    }
-    for (int64_t i = 0; i < stage.repeat; ++i, ++index, ++number) {
-      const int64_t expanded =
-          stage.kind == Stage::Kind::kInverted ? round_channels(double(in) * stage.expand) : in;
-      nn::MobileBlockOptions block{
-          .kernel = stage.kernel,
-          .stride = i == 0 ? stage.stride : 1,
-          .se_channels = stage.se > 0 ? round_channels(double(expanded) * stage.se) : 0,
-          .act = stage.act,
-          .gate = d.gate,
-          .drop_path = drop_path_at(options.drop_path, index, total)};
-      std::shared_ptr<nn::Module> module;
-      switch (stage.kind) {
-        case Stage::Kind::kSeparable:
-          module = std::make_shared<nn::DepthwiseSeparable>(in, out, block);
-          break;
-        case Stage::Kind::kInverted:
-          module = std::make_shared<nn::InvertedResidual>(in, expanded, out, block);
-          break;
-        case Stage::Kind::kConv:
-          module = std::make_shared<nn::ConvBnAct>(in, out, block);
-          break;
-      }
-      network->add_block("blocks." + std::to_string(stage_number) + "." + std::to_string(number),
-                         std::move(module));
-      in = out;
-    }
-  }
-  network->set_head("", std::make_shared<Head>(in, d.head, options.classes, d.head_after_pool, d.act));
-  return network;
-}
-
-Variant variant(const std::string& name, const Description& d) {
-  Variant v{.name = name, .family = "mobilenet"};
-  v.build = [d](const Variant& self, const BuildOptions& options) { return build(self, options, d); };
-  if (d.small) {
-    v.input = {1, 28, 28};
-    v.classes = 10;
-    v.preprocessing = fashion_mnist_preprocessing();
-  }
-  return v;
-}
-
-Description v2(double width) {
-  constexpr auto kDs = Stage::Kind::kSeparable;
-  constexpr auto kIr = Stage::Kind::kInverted;
+// The head never gets narrower; timm's "d" variants scale depth and leave stem and head alone.
+MobileDescription v2(double width, double depth = 1) {
+  const bool fixed = depth != 1;
   return {.stages = {{kDs, 1, 3, 1, 1, 16},
                      {kIr, 2, 3, 2, 6, 24},
                      {kIr, 3, 3, 2, 6, 32},
@@ -149,65 +23,136 @@ Description v2(double width) {
                      {kIr, 3, 3, 1, 6, 96},
                      {kIr, 3, 3, 2, 6, 160},
                      {kIr, 1, 3, 1, 6, 320}},
-          .stem = 32,
-          .head = std::max<int64_t>(1280, round_channels(1280 * width)),
-          .head_after_pool = false,
+          .head = fixed ? 1280 : std::max<int64_t>(1280, round_channels(1280 * width)),
           .act = Act::kRelu6,
-          .width = width};
+          .width = width,
+          .depths = {depth},
+          .fixed_ends = fixed};
 }
 
-Description v3_large(double width) {
-  constexpr auto kDs = Stage::Kind::kSeparable;
-  constexpr auto kIr = Stage::Kind::kInverted;
-  constexpr auto kCn = Stage::Kind::kConv;
-  constexpr Act kRe = Act::kRelu, kHs = Act::kHardswish;
-  return {.stages = {{kDs, 1, 3, 1, 1, 16, 0, kRe},
-                     {kIr, 1, 3, 2, 4, 24, 0, kRe},
-                     {kIr, 1, 3, 1, 3, 24, 0, kRe, true},
-                     {kIr, 3, 5, 2, 3, 40, 0.25, kRe},
-                     {kIr, 1, 3, 2, 6, 80, 0, kHs},
-                     {kIr, 1, 3, 1, 2.5, 80, 0, kHs, true},
-                     {kIr, 2, 3, 1, 2.3, 80, 0, kHs, true},
-                     {kIr, 2, 3, 1, 6, 112, 0.25, kHs},
-                     {kIr, 3, 5, 2, 6, 160, 0.25, kHs},
-                     {kCn, 1, 1, 1, 1, 960, 0, kHs}},
+MobileDescription v3(std::vector<MobileStage> stages, int64_t head, double width,
+                     double depth = 1) {
+  return {.stages = std::move(stages),
           .stem = 16,
-          .head = 1280,
+          .head = head,
           .head_after_pool = true,
-          .act = kHs,
+          .act = Act::kHardswish,
           .gate = Act::kHardsigmoid,
-          .width = width};
+          .se_act = Act::kRelu,
+          .squeeze = MobileDescription::Squeeze::kInnerRounded,
+          .width = width,
+          .depths = {depth},
+          .fixed_ends = width < 0.75,
+          .torchvision_epsilon = 1e-3};
 }
 
-Description v3_nano() {
-  constexpr auto kDs = Stage::Kind::kSeparable;
-  constexpr auto kIr = Stage::Kind::kInverted;
-  constexpr Act kRe = Act::kRelu, kHs = Act::kHardswish;
-  return {.stages = {{kDs, 1, 3, 1, 1, 16, 0, kRe},
-                     {kIr, 1, 3, 2, 4, 24, 0, kRe},
-                     {kIr, 2, 3, 1, 3, 24, 0, kRe},
-                     {kIr, 1, 5, 2, 4, 48, 0.25, kHs},
-                     {kIr, 2, 5, 1, 3, 48, 0.25, kHs},
-                     {kIr, 1, 3, 1, 4, 64, 0.25, kHs},
-                     {kIr, 1, 3, 1, 3, 64, 0.25, kHs}},
-          .stem = 16,
-          .head = 256,
-          .head_after_pool = true,
-          .act = kHs,
-          .gate = Act::kHardsigmoid,
-          .small = true};
+MobileDescription large(double width, double depth = 1) {
+  constexpr Act kRe = Act::kRelu;
+  return v3({{kDs, 1, 3, 1, 1, 16, 0, kRe},
+             {kIr, 1, 3, 2, 4, 24, 0, kRe},
+             {kIr, 1, 3, 1, 3, 24, 0, kRe, true},
+             {kIr, 3, 5, 2, 3, 40, 0.25, kRe},
+             {kIr, 1, 3, 2, 6, 80},
+             {kIr, 1, 3, 1, 2.5, 80, 0, {}, true},
+             {kIr, 2, 3, 1, 2.3, 80, 0, {}, true},
+             {kIr, 2, 3, 1, 6, 112, 0.25},
+             {kIr, 3, 5, 2, 6, 160, 0.25},
+             {kCn, 1, 1, 1, 1, 960}},
+            1280, width, depth);
+}
+
+MobileDescription small(double width) {
+  constexpr Act kRe = Act::kRelu;
+  return v3({{kDs, 1, 3, 2, 1, 16, 0.25, kRe},
+             {kIr, 1, 3, 2, 4.5, 24, 0, kRe},
+             {kIr, 1, 3, 1, 3.67, 24, 0, kRe, true},
+             {kIr, 1, 5, 2, 4, 40, 0.25},
+             {kIr, 2, 5, 1, 6, 40, 0.25, {}, true},
+             {kIr, 2, 5, 1, 3, 48, 0.25},
+             {kIr, 3, 5, 2, 6, 96, 0.25},
+             {kCn, 1, 1, 1, 1, 576}},
+            1024, width);
+}
+
+// Without what costs more than it is worth on some devices: 5x5 kernels, squeeze-and-excitation,
+// swish.
+MobileDescription minimal(MobileDescription d) {
+  for (MobileStage& stage : d.stages) {
+    stage.kernel = std::min<int64_t>(stage.kernel, 3);
+    stage.se = 0;
+  }
+  d.act = Act::kRelu;
+  return d;
+}
+
+// timm's own reading of the paper, from before Google's code was out.
+MobileDescription rw() {
+  MobileDescription d = large(1);
+  d.stages.front().shortcut = false;
+  d.head_bias = false;
+  d.se_act = {};
+  d.squeeze = MobileDescription::Squeeze::kInner;
+  d.norm.epsilon = 1e-3;
+  return d;
+}
+
+MobileDescription nano() {
+  constexpr Act kRe = Act::kRelu;
+  MobileDescription d = v3({{kDs, 1, 3, 1, 1, 16, 0, kRe},
+                            {kIr, 1, 3, 2, 4, 24, 0, kRe},
+                            {kIr, 2, 3, 1, 3, 24, 0, kRe},
+                            {kIr, 1, 5, 2, 4, 48, 0.25},
+                            {kIr, 2, 5, 1, 3, 48, 0.25},
+                            {kIr, 1, 3, 1, 4, 64, 0.25},
+                            {kIr, 1, 3, 1, 3, 64, 0.25}},
+                           256, 1);
+  d.small = true;
+  return d;
+}
+
+Variant variant(const std::string& name, const MobileDescription& description,
+                const Preprocessing& preprocessing = imagenet_preprocessing(),
+                const Shape& input = {3, 224, 224}) {
+  Variant v = mobile_variant(name, "mobilenet", description);
+  v.preprocessing = preprocessing;
+  v.input = input;
+  return v;
+}
+
+Preprocessing half(double crop_pct) {
+  Preprocessing preprocessing = half_preprocessing(crop_pct);
+  preprocessing.interpolation = "bilinear";
+  return preprocessing;
 }
 
 }  // namespace
 
 std::vector<Variant> mobilenet() {
+  Variant small_images =
+      variant("mobilenetv3_nano", nano(), fashion_mnist_preprocessing(), {1, 28, 28});
+  small_images.classes = 10;
   return {
+      variant("mobilenetv2_035", v2(0.35)),
       variant("mobilenetv2_050", v2(0.5)),
+      variant("mobilenetv2_075", v2(0.75)),
       variant("mobilenetv2_100", v2(1)),
+      variant("mobilenetv2_110d", v2(1.1, 1.2)),
+      variant("mobilenetv2_120d", v2(1.2, 1.4)),
       variant("mobilenetv2_140", v2(1.4)),
-      variant("mobilenetv3_large_075", v3_large(0.75)),
-      variant("mobilenetv3_large_100", v3_large(1)),
-      variant("mobilenetv3_nano", v3_nano()),
+      variant("mobilenetv3_large_075", large(0.75), imagenet_preprocessing(0.875, "bilinear")),
+      variant("mobilenetv3_large_100", large(1)),
+      variant("mobilenetv3_large_150d", large(1.5, 1.2), half(0.95), {3, 256, 256}),
+      variant("mobilenetv3_small_050", small(0.5)),
+      variant("mobilenetv3_small_075", small(0.75)),
+      variant("mobilenetv3_small_100", small(1)),
+      variant("mobilenetv3_rw", rw()),
+      variant("tf_mobilenetv3_large_075", tensorflow(large(0.75)), half(0.875)),
+      variant("tf_mobilenetv3_large_100", tensorflow(large(1)), half(0.875)),
+      variant("tf_mobilenetv3_large_minimal_100", tensorflow(minimal(large(1))), half(0.875)),
+      variant("tf_mobilenetv3_small_075", tensorflow(small(0.75)), half(0.875)),
+      variant("tf_mobilenetv3_small_100", tensorflow(small(1)), half(0.875)),
+      variant("tf_mobilenetv3_small_minimal_100", tensorflow(minimal(small(1))), half(0.875)),
+      std::move(small_images),
   };
 }
 
