@@ -1,7 +1,10 @@
+#include <chrono>
 #include <iostream>
+#include <optional>
 
 #include "kintsugi/apps/commands/commands.h"
 #include "kintsugi/apps/json.h"
+#include "kintsugi/apps/profile.h"
 #include "kintsugi/apps/text.h"
 #include "kintsugi/nn/blocks/stitch.h"
 #include "kintsugi/zoo/load.h"
@@ -20,14 +23,40 @@ std::string shape_text(const nn::FeatureShape& shape) {
   return shape.prefix_tokens ? text + " +" + std::to_string(shape.prefix_tokens) : text;
 }
 
+// One forward of noise, timed after another that warms buffers and primitives.
+void print_kernels(nn::Network& network, int64_t batch_size) {
+  using Clock = std::chrono::steady_clock;
+  Generator generator(0);
+  network.initialise(generator);
+  const Shape& input = network.input();
+  Tensor images = Tensor::empty({batch_size, input[0], input[1], input[2]}, DType::kF32, kCpu,
+                                MemoryFormat::kChannelsLast);
+  generator.normal(images, 0, 1);
+  const autograd::NoGrad no_grad;
+  network(nn::Variable(images));
+  Context& context = Context::current();
+  context.fallbacks.clear();
+  const Profiler profiler;
+  const auto start = Clock::now();
+  network(nn::Variable(images));
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  std::cout << fixed(1e3 * seconds, 1) << " ms for " << batch_size << " images, "
+            << context.threads() << " threads\n"
+            << profile_table(profiler, seconds, 1);
+}
+
 }  // namespace
 
 int inspect(Session& session) {
   std::string what;
+  bool kernels = false;
+  int64_t batch_size = 1;
   if (!session.parse(
           "A network's blocks with shapes, parameters and MACs.",
-          {required({"NETWORK", &what,
-                     "a catalog name, a weights file or hub folder, or a PLAN.json"})})) {
+          {required(
+               {"NETWORK", &what, "a catalog name, a weights file or hub folder, or a PLAN.json"}),
+           {"--kernels", &kernels, "run it once: time by operator, reference kernels marked"},
+           {"--batch-size", &batch_size, "images of that run", "Options", false, 1}})) {
     return 0;
   }
 
@@ -74,6 +103,7 @@ int inspect(Session& session) {
   }
   std::cout << network.name() << "\n" << table(rows);
   for (const auto& [key, value] : loaded.card.facts) std::cout << key << ": " << value << "\n";
+  if (kernels) print_kernels(network, batch_size);
   return 0;
 }
 

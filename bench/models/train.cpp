@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iomanip>
 
+#include "kintsugi/apps/profile.h"
 #include "kintsugi/apps/text.h"
 #include "kintsugi/engine/core/context.h"
 #include "kintsugi/engine/program/recorder.h"
@@ -66,29 +67,7 @@ void bench_one(std::ostream& out, const std::string& name, const TrainBenchOptio
       << apps::fixed(gflops, 1) << " GFLOP/s, batch " << n << ", " << context.threads()
       << " threads; loss " << apps::fixed(first, 3) << " to " << apps::fixed(last, 3) << "\n";
 
-  std::vector<std::pair<double, std::string>> order;
-  double inside = 0;
-  for (const auto& [op, row] : profiler->rows()) {
-    order.emplace_back(-row.seconds, op);
-    inside += row.seconds;
-  }
-  std::sort(order.begin(), order.end());
-  std::vector<std::vector<std::string>> rows{
-      {"  operator", "share", "ms/step", "calls", "GFLOP/s", ""}};
-  const double steps = double(options.steps);
-  for (const auto& [negative, op] : order) {
-    const Profiler::Row& row = profiler->rows().at(op);
-    const auto slow = context.fallbacks.find(op);
-    rows.push_back({"  " + op, apps::fixed(100 * row.seconds / seconds, 1) + " %",
-                    apps::fixed(1e3 * row.seconds / steps, 2),
-                    apps::fixed(double(row.calls) / steps, 0),
-                    row.macs > 0 ? apps::fixed(2e-9 * double(row.macs) / row.seconds, 1) : "",
-                    slow == context.fallbacks.end() ? "" : "reference kernel"});
-  }
-  rows.push_back({"  outside of operators",
-                  apps::fixed(100 * (seconds - inside) / seconds, 1) + " %",
-                  apps::fixed(1e3 * (seconds - inside) / steps, 2)});
-  out << apps::table(rows) << std::endl;
+  out << apps::profile_table(*profiler, seconds, double(options.steps)) << std::endl;
 }
 
 }  // namespace

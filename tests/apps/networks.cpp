@@ -45,6 +45,17 @@ TEST_CASE("inspect: the costs of published networks") {
   CHECK(json.at("blocks").size() == 16);
 }
 
+TEST_CASE("inspect: --kernels times every operator, and none runs its reference kernel") {
+  const Outcome outcome = test::kintsugi({"inspect", "convformer_nano", "--kernels"});
+  REQUIRE(outcome.code == 0);
+  for (const char* word : {"conv2d", "star_relu", "layer_norm", "outside of operators"}) {
+    CHECK(outcome.out.find(word) != std::string::npos);
+  }
+#ifdef __x86_64__
+  CHECK(outcome.out.find("reference kernel") == std::string::npos);
+#endif
+}
+
 TEST_CASE("infer: batches do not matter, and the input is checked") {
   const Scratch scratch;
   tiny_zoo(scratch);
