@@ -52,9 +52,9 @@ std::shared_ptr<nn::Network> build_network(const std::string& name, const BuildO
   BuildOptions filled = options;
   if (filled.classes == 0) filled.classes = variant.classes;
   if (filled.input.rank() == 0) filled.input = variant.input;
-  if (filled.classes < 1 || filled.input.rank() != 3 || filled.input.numel() < 1) {
+  if (filled.classes < 0 || filled.input.rank() != 3 || filled.input.numel() < 1) {
     fail(ErrorKind::kUsage, "model ", name, ": got ", filled.classes, " classes and input ",
-         filled.input, ", expected at least one class and (C,H,W)");
+         filled.input, ", expected classes and (C,H,W)");
   }
   auto network = variant.build(variant, filled);
   network->set_path("");

@@ -34,7 +34,7 @@ struct Variant {
   std::string name;
   std::string family;  // the paper's name: "resnet", "regnet", "vit"
   Shape input{3, 224, 224};
-  int64_t classes = 1000;
+  int64_t classes = 1000;  // 0: no classifier; the pooled features are the output
   Preprocessing preprocessing = imagenet_preprocessing();
   // Builds with classes, input and drop_path filled in. Shape-only weights.
   std::function<std::shared_ptr<nn::Network>(const Variant&, const BuildOptions&)> build = {};

@@ -99,9 +99,9 @@ LoadedNetwork load_network(const std::string& model, const std::filesystem::path
   if (new_head) {
     Generator generator(options.seed);
     network->initialise(generator);
-    const nn::State fresh = network->state();
-    for (const char* leaf : {".weight", ".bias"}) {
-      weights.tensors[probe->classifier + leaf] = fresh.at(probe->classifier + leaf);
+    // A distilled network has a second classifier, "head_dist" beside "head".
+    for (const auto& [name, tensor] : network->state()) {
+      if (name.starts_with(network->classifier)) weights.tensors[name] = tensor;
     }
     card.labels.clear();
   }

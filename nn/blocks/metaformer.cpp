@@ -125,7 +125,10 @@ std::shared_ptr<Module> make_mixer(int64_t channels, const MetaBlockOptions& opt
       return std::make_shared<SepConv>(channels, options.kernel);
     case Mixer::kAttention:
       return std::make_shared<OnTokens>(
-          std::make_shared<Attention>(channels, channels / options.head_width, false, false));
+          std::make_shared<Attention>(
+              channels, AttentionOptions{.heads = channels / options.head_width,
+                                         .qkv_bias = false,
+                                         .proj_bias = false}));
   }
   fail(ErrorKind::kMissing, "metaformer: no mixer of number ", int(options.mixer));
 }

@@ -1,28 +1,77 @@
-// The pre-norm transformer block of ViT (Dosovitskiy et al. 2021), under timm's names. Tokens
-// (N,T,C) in and out.
+// The transformer blocks of ViT (Dosovitskiy et al. 2021) and its descendants, under timm's names.
+// Tokens (N,T,C) in and out.
 #pragma once
 
 #include "kintsugi/nn/layers/layers.h"
 
 namespace kintsugi::nn {
 
+// x / rms(x) * weight over the last dimension (Zhang & Sennrich 2019).
+class RmsNorm : public Module {
+ public:
+  RmsNorm(int64_t channels, double epsilon);
+
+ protected:
+  Variable forward(const Variable& x) override;
+
+ private:
+  double epsilon_;
+  Variable weight_;
+};
+
+// Of a transformer: which norm its tokens and heads have.
+struct TokenNorm {
+  double epsilon = 1e-6;
+  bool rms = false;
+  std::shared_ptr<Module> make(int64_t channels) const;
+};
+
+struct AttentionOptions {
+  int64_t heads = 1;
+  bool qkv_bias = true, proj_bias = true;
+  bool qk_norm = false;     // of each head's queries and keys
+  bool scale_norm = false;  // of the heads' joint output
+  TokenNorm norm = {};
+};
+
 // Multi-head self-attention over tokens; channels = heads * head width.
 class Attention : public Module {
  public:
-  Attention(int64_t channels, int64_t heads, bool qkv_bias = true, bool proj_bias = true);
+  Attention(int64_t channels, const AttentionOptions& options);
 
  protected:
   Variable forward(const Variable& x) override;
 
  private:
   int64_t heads_;
-  Linear &qkv_, &proj_;
+  Linear& qkv_;
+  Module &q_norm_, &k_norm_, &norm_;
+  Linear& proj_;
 };
 
-// fc2(act(fc1(x))) on tokens.
+// softmax(q1 k1^T) - lambda softmax(q2 k2^T), times v: Ye et al. 2024 (Differential Transformer).
+// `depth` is the block's index.
+class DifferentialAttention : public Module {
+ public:
+  DifferentialAttention(int64_t channels, int64_t depth, const AttentionOptions& options);
+
+ protected:
+  Variable forward(const Variable& x) override;
+
+ private:
+  int64_t heads_;
+  double lambda_init_;
+  Linear& qkv_;
+  Variable q1_, k1_, q2_, k2_;
+  RmsNorm& sub_norm_;
+  Linear& proj_;
+};
+
+// fc2(norm(act(fc1(x)))) on tokens.
 class Mlp : public Module {
  public:
-  Mlp(int64_t channels, int64_t hidden, Act act = Act::kGelu, bool bias = true);
+  Mlp(int64_t channels, int64_t hidden, Act act = Act::kGelu, bool bias = true,
+      std::shared_ptr<Module> norm = nullptr);
 
  protected:
   Variable forward(const Variable& x) override;
@@ -30,23 +79,62 @@ class Mlp : public Module {
  private:
   Linear& fc1_;
   Activation& act_;
+  Module& norm_;
   Linear& fc2_;
 };
 
-class VitBlock : public Module {
+// fc2(silu(a) * b): a, b are halves of one layer's output ("fc1"), or of two layers ("fc1_g",
+// "fc1_x"; Shazeer 2020).
+class SwiGlu : public Module {
  public:
-  VitBlock(int64_t channels, int64_t heads, double mlp_ratio = 4, double drop_path = 0);
+  SwiGlu(int64_t channels, int64_t hidden, bool packed, bool bias);
 
  protected:
   Variable forward(const Variable& x) override;
 
  private:
-  LayerNorm& norm1_;
-  Attention& attn_;
-  DropPath& drop_path1_;
-  LayerNorm& norm2_;
+  Linear *packed_ = nullptr, *gate_ = nullptr, *value_ = nullptr;
+  Activation* act_;
+  Linear* fc2_;
+};
+
+struct VitBlockOptions {
+  enum class Form {
+    kPreNorm,   // x + attn(norm1(x)), then x + mlp(norm2(x))
+    kPostNorm,  // x + norm1(attn(x)), then x + norm2(mlp(x)) (timm's ResPostBlock)
+    kTwoWide,  // two attentions side by side, then two MLPs (Touvron et al. 2022, Three things ...)
+    kParallel,  // attention beside the MLP, their first layers one (Dehghani et al. 2023)
+  };
+  enum class MlpForm { kPlain, kSwiGlu, kPackedSwiGlu };
+  Form form = Form::kPreNorm;
+  AttentionOptions attention = {};
+  bool differential = false;
+  double mlp_ratio = 4;
+  MlpForm mlp = MlpForm::kPlain;
+  bool mlp_norm = false;  // between the MLP's layers
+  Act act = Act::kGelu;
+  double layer_scale = 0;  // 0: none; else its initial value
+  int64_t depth = 0;       // the block's index
+  double drop_path = 0;
+};
+
+std::shared_ptr<Module> make_vit_block(int64_t channels, const VitBlockOptions& options);
+
+// Attends to tokens from one learnt query, then a residual MLP: (N,T,C) -> (N,C) (Zhai et al.
+// 2022).
+class AttentionPool : public Module {
+ public:
+  AttentionPool(int64_t channels, const AttentionOptions& options, double mlp_ratio, Act act);
+
+ protected:
+  Variable forward(const Variable& x) override;
+
+ private:
+  int64_t heads_;
+  Variable latent_;
+  Linear &q_, &kv_, &proj_;
+  Module& norm_;
   Mlp& mlp_;
-  DropPath& drop_path2_;
 };
 
 }  // namespace kintsugi::nn

@@ -115,6 +115,10 @@ Variable Activation::forward(const Variable& x) {
       return autograd::unary(Unary::kRelu6, x);
     case Act::kGelu:
       return autograd::unary(Unary::kGelu, x);
+    case Act::kGeluTanh:
+      return autograd::unary(Unary::kGeluTanh, x);
+    case Act::kQuickGelu:
+      return autograd::mul(x, autograd::unary(Unary::kSigmoid, autograd::affine(x, 1.702, 0)));
     case Act::kSilu:
       return autograd::unary(Unary::kSilu, x);
     case Act::kHardswish:

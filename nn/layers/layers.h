@@ -80,8 +80,21 @@ class GroupNorm : public Module {
   Variable weight_, bias_;
 };
 
-enum class Act { kNone, kRelu, kRelu6, kGelu, kSilu, kHardswish, kSigmoid, kHardsigmoid, kTanh,
-                 kStarRelu, kSquaredRelu };
+enum class Act {
+  kNone,
+  kRelu,
+  kRelu6,
+  kGelu,
+  kGeluTanh,
+  kQuickGelu /* x sigmoid(1.702 x) */,
+  kSilu,
+  kHardswish,
+  kSigmoid,
+  kHardsigmoid,
+  kTanh,
+  kStarRelu,
+  kSquaredRelu
+};
 
 // Without parameters, but for StarReLU's learnt scale and bias.
 class Activation : public Module {

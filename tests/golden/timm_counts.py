@@ -32,7 +32,7 @@ def describe(name):
     cfg = timm.get_pretrained_cfg(name)
     classes = cfg.num_classes if cfg is not None else 1000
     with torch.device("meta"):
-        model = timm.create_model(name, num_classes=classes).eval()
+        model = timm.create_model(name, num_classes=classes).eval().requires_grad_(False)
         cfg = model.pretrained_cfg
         images = torch.empty((1, *cfg["input_size"]))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
