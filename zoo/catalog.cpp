@@ -7,9 +7,18 @@ namespace kintsugi::zoo {
 namespace {
 
 constexpr std::vector<Variant> (*kFamilies[])() = {
-    families::resnet,       families::resnetv2, families::regnet, families::mobilenet,
-    families::efficientnet, families::densenet, families::vgg,    families::vit,
+    // clang-format off: one line a family
+    families::resnet,
+    families::resnetv2,
+    families::regnet,
+    families::mobilenet,
+    families::efficientnet,
+    families::densenet,
+    families::vgg,
+    families::convnext,
+    families::vit,
     families::metaformer,
+    // clang-format on
 };
 
 }  // namespace
@@ -22,9 +31,14 @@ Preprocessing half_preprocessing(double crop_pct) {
   return {{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}, "bicubic", crop_pct};
 }
 
-Preprocessing fashion_mnist_preprocessing() {
-  return {{0.2860}, {0.3530}, "bilinear", 1};
+Preprocessing clip_preprocessing(double crop_pct) {
+  return {{0.48145466, 0.4578275, 0.40821073},
+          {0.26862954, 0.26130258, 0.27577711},
+          "bicubic",
+          crop_pct};
 }
+
+Preprocessing fashion_mnist_preprocessing() { return {{0.2860}, {0.3530}, "bilinear", 1}; }
 
 const std::vector<Variant>& catalog() {
   static const std::vector<Variant> all = [] {

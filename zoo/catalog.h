@@ -21,6 +21,7 @@ struct Preprocessing {
 Preprocessing imagenet_preprocessing(double crop_pct = 0.875,
                                      const std::string& interpolation = "bicubic");
 Preprocessing half_preprocessing(double crop_pct = 0.9);
+Preprocessing clip_preprocessing(double crop_pct);  // OpenAI CLIP's
 Preprocessing fashion_mnist_preprocessing();
 
 struct BuildOptions {

@@ -60,21 +60,6 @@ class SepConv : public Module {
   Conv2d &dwconv_, &pwconv2_;
 };
 
-// A module on tokens, applied to a grid of the same bytes. An empty name adds no level.
-class OnTokens : public Module {
- public:
-  explicit OnTokens(std::shared_ptr<Module> inner) : inner_(adopt("", std::move(inner))) {}
-
- protected:
-  Variable forward(const Variable& x) override {
-    const int64_t h = x.size(2), w = x.size(3);
-    return autograd::tokens_to_grid(inner_(autograd::grid_to_tokens(x)), h, w);
-  }
-
- private:
-  Module& inner_;
-};
-
 // A frozen row-stochastic matrix mixes the tokens ("random_matrix" in the authors' code).
 class RandomMixing : public Module {
  public:
@@ -94,25 +79,6 @@ class RandomMixing : public Module {
   Variable matrix_;
 };
 
-// fc1 and fc2 as 1x1 convolutions, which is how timm stores them in the stages without attention.
-class ConvMlp : public Module {
- public:
-  ConvMlp(int64_t channels, int64_t hidden, Act act, bool bias)
-      : fc1_(child<Conv2d>("fc1", channels, hidden,
-                           Conv2d::Options{.bias = bias, .init = init::trunc_normal()})),
-        act_(child<Activation>("act", act)),
-        fc2_(child<Conv2d>("fc2", hidden, channels,
-                           Conv2d::Options{.bias = bias, .init = init::trunc_normal()})) {}
-
- protected:
-  Variable forward(const Variable& x) override { return fc2_(act_(fc1_(x))); }
-
- private:
-  Conv2d& fc1_;
-  Activation& act_;
-  Conv2d& fc2_;
-};
-
 std::shared_ptr<Module> make_mixer(int64_t channels, const MetaBlockOptions& options) {
   switch (options.mixer) {
     case Mixer::kIdentity:
@@ -124,11 +90,10 @@ std::shared_ptr<Module> make_mixer(int64_t channels, const MetaBlockOptions& opt
     case Mixer::kSepConv:
       return std::make_shared<SepConv>(channels, options.kernel);
     case Mixer::kAttention:
-      return std::make_shared<OnTokens>(
-          std::make_shared<Attention>(
-              channels, AttentionOptions{.heads = channels / options.head_width,
-                                         .qkv_bias = false,
-                                         .proj_bias = false}));
+      return std::make_shared<OnTokens>(std::make_shared<Attention>(
+          channels,
+          AttentionOptions{
+              .heads = channels / options.head_width, .qkv_bias = false, .proj_bias = false}));
   }
   fail(ErrorKind::kMissing, "metaformer: no mixer of number ", int(options.mixer));
 }

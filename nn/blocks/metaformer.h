@@ -1,5 +1,6 @@
 // The MetaFormer block with its mixers (Yu et al. 2022, "MetaFormer Is Actually What You Need for
-// Vision"; Yu et al. 2022, "MetaFormer Baselines for Vision"), under timm's names. Grids in and out.
+// Vision"; Yu et al. 2022, "MetaFormer Baselines for Vision"), under timm's names. Grids in and
+// out.
 #pragma once
 
 #include "kintsugi/nn/layers/layers.h"
@@ -19,7 +20,7 @@ struct MetaBlockOptions {
   bool res_scale = false;  // a learnt scale of the shortcut, from 1
   int64_t kernel = 7;      // of the separable convolution
   int64_t head_width = 32;
-  int64_t tokens = 0;      // H*W: the random mixer's matrix has a fixed size
+  int64_t tokens = 0;  // H*W: the random mixer's matrix has a fixed size
   double drop_path = 0;
 };
 
@@ -40,8 +41,8 @@ class MetaFormerBlock : public Module {
   Module &norm2_, &mlp_, &layer_scale2_, &res_scale2_, &drop_path2_;
 };
 
-// [norm ->] convolution, timm's Stem and Downsampling without (poolformer) or with their norm before
-// or after.
+// [norm ->] convolution, timm's Stem and Downsampling without (poolformer) or with their norm
+// before or after.
 class MetaDownsample : public Module {
  public:
   enum class NormPlace { kNone, kBefore, kAfter };

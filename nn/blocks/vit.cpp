@@ -79,7 +79,9 @@ std::shared_ptr<Module> make_mlp(int64_t channels, const VitBlockOptions& option
   const int64_t hidden = int64_t(double(channels) * options.mlp_ratio);
   const bool bias = options.attention.proj_bias;
   if (options.mlp != Form::kPlain) {
-    return std::make_shared<SwiGlu>(channels, hidden, options.mlp == Form::kPackedSwiGlu, bias);
+    return std::make_shared<SwiGlu>(
+        channels, hidden,
+        options.mlp == Form::kSwiGlu ? SwiGlu::Form::kTwoLayers : SwiGlu::Form::kGateFirst, bias);
   }
   return std::make_shared<Mlp>(channels, hidden, options.act, bias,
                                options.mlp_norm ? options.attention.norm.make(hidden) : nullptr);
@@ -203,16 +205,6 @@ class ParallelBlock : public Module {
 
 }  // namespace
 
-RmsNorm::RmsNorm(int64_t channels, double epsilon) : epsilon_(epsilon) {
-  weight_ = parameter("weight", {channels}, init::constant(1));
-}
-
-Variable RmsNorm::forward(const Variable& x) {
-  using namespace autograd;
-  const Variable square = mean(unary(ops::Unary::kSquare, x), {x.shape().rank() - 1}, true);
-  return mul(mul(x, unary(ops::Unary::kRsqrt, affine(square, 1, epsilon_))), weight_);
-}
-
 std::shared_ptr<Module> TokenNorm::make(int64_t channels) const {
   if (rms) return std::make_shared<RmsNorm>(channels, epsilon);
   return std::make_shared<LayerNorm>(channels, epsilon);
@@ -264,35 +256,6 @@ Variable DifferentialAttention::forward(const Variable& x) {
   const auto map = [&](int64_t i) { return reshape(slice(maps, 2, i, i + 1), {n, heads_, t, t}); };
   const Variable y = matmul(sub(map(0), mul(map(1), lambda)), split_heads(parts[2], heads_));
   return proj_(merge_heads(affine(sub_norm_(y), 1 - lambda_init_, 0)));
-}
-
-Mlp::Mlp(int64_t channels, int64_t hidden, Act act, bool bias, std::shared_ptr<Module> norm)
-    : fc1_(child<Linear>("fc1", channels, hidden, bias)),
-      act_(child<Activation>("act", act)),
-      norm_(adopt("norm", norm ? std::move(norm) : identity())),
-      fc2_(child<Linear>("fc2", hidden, channels, bias)) {}
-
-Variable Mlp::forward(const Variable& x) {
-  return fc2_(norm_(act_(fc1_(x))));
-}
-
-SwiGlu::SwiGlu(int64_t channels, int64_t hidden, bool packed, bool bias) {
-  if (packed) {
-    packed_ = &child<Linear>("fc1", channels, hidden, bias);
-  } else {
-    gate_ = &child<Linear>("fc1_g", channels, hidden, bias);
-    value_ = &child<Linear>("fc1_x", channels, hidden, bias);
-  }
-  act_ = &child<Activation>("act", Act::kSilu);
-  fc2_ = &child<Linear>("fc2", packed ? hidden / 2 : hidden, channels, bias);
-}
-
-Variable SwiGlu::forward(const Variable& x) {
-  if (!packed_) return (*fc2_)(autograd::mul((*act_)((*gate_)(x)), (*value_)(x)));
-  const Variable y = (*packed_)(x);
-  const int64_t half = y.size(2) / 2;
-  const auto parts = split(y, {half, half});
-  return (*fc2_)(autograd::mul((*act_)(parts[0]), parts[1]));
 }
 
 std::shared_ptr<Module> make_vit_block(int64_t channels, const VitBlockOptions& options) {

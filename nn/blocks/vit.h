@@ -2,22 +2,9 @@
 // Tokens (N,T,C) in and out.
 #pragma once
 
-#include "kintsugi/nn/layers/layers.h"
+#include "kintsugi/nn/blocks/mlp.h"
 
 namespace kintsugi::nn {
-
-// x / rms(x) * weight over the last dimension (Zhang & Sennrich 2019).
-class RmsNorm : public Module {
- public:
-  RmsNorm(int64_t channels, double epsilon);
-
- protected:
-  Variable forward(const Variable& x) override;
-
- private:
-  double epsilon_;
-  Variable weight_;
-};
 
 // Of a transformer: which norm its tokens and heads have.
 struct TokenNorm {
@@ -65,37 +52,6 @@ class DifferentialAttention : public Module {
   Variable q1_, k1_, q2_, k2_;
   RmsNorm& sub_norm_;
   Linear& proj_;
-};
-
-// fc2(norm(act(fc1(x)))) on tokens.
-class Mlp : public Module {
- public:
-  Mlp(int64_t channels, int64_t hidden, Act act = Act::kGelu, bool bias = true,
-      std::shared_ptr<Module> norm = nullptr);
-
- protected:
-  Variable forward(const Variable& x) override;
-
- private:
-  Linear& fc1_;
-  Activation& act_;
-  Module& norm_;
-  Linear& fc2_;
-};
-
-// fc2(silu(a) * b): a, b are halves of one layer's output ("fc1"), or of two layers ("fc1_g",
-// "fc1_x"; Shazeer 2020).
-class SwiGlu : public Module {
- public:
-  SwiGlu(int64_t channels, int64_t hidden, bool packed, bool bias);
-
- protected:
-  Variable forward(const Variable& x) override;
-
- private:
-  Linear *packed_ = nullptr, *gate_ = nullptr, *value_ = nullptr;
-  Activation* act_;
-  Linear* fc2_;
 };
 
 struct VitBlockOptions {

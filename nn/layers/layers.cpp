@@ -71,6 +71,22 @@ Variable LayerNorm::forward(const Variable& x) {
   return autograd::layer_norm(x, weight_, bias_, epsilon_, x.rank() == 4 ? 1 : -1);
 }
 
+RmsNorm::RmsNorm(int64_t channels, double epsilon, bool about_mean)
+    : epsilon_(epsilon), about_mean_(about_mean) {
+  weight_ = parameter("weight", {channels}, init::constant(1));
+}
+
+Variable RmsNorm::forward(const Variable& x) {
+  using namespace autograd;
+  const int dim = x.rank() == 4 ? 1 : x.rank() - 1;
+  const double c = double(x.size(dim));
+  const Variable off = about_mean_ ? sub(x, mean(x, {dim}, true)) : x;
+  const Variable square = mean(unary(ops::Unary::kSquare, off), {dim}, true);
+  const Variable power = affine(square, about_mean_ ? c / (c - 1) : 1, epsilon_);
+  const Variable weight = dim == 1 ? reshape(weight_, {1, x.size(1), 1, 1}) : weight_;
+  return mul(mul(x, unary(ops::Unary::kRsqrt, power)), weight);
+}
+
 GroupNorm::GroupNorm(int64_t groups, int64_t channels, double epsilon, bool bias, double weight)
     : groups_(groups), epsilon_(epsilon) {
   weight_ = parameter("weight", {channels}, init::constant(weight));

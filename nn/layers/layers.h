@@ -66,6 +66,21 @@ class LayerNorm : public Module {
   Variable weight_, bias_;
 };
 
+// x / rms(x) * weight, over what LayerNorm is over (Zhang & Sennrich 2019). With `about_mean`, rms
+// is the square root of the unbiased variance (timm's SimpleNorm).
+class RmsNorm : public Module {
+ public:
+  RmsNorm(int64_t channels, double epsilon = 1e-6, bool about_mean = false);
+
+ protected:
+  Variable forward(const Variable& x) override;
+
+ private:
+  double epsilon_;
+  bool about_mean_;
+  Variable weight_;
+};
+
 class GroupNorm : public Module {
  public:
   GroupNorm(int64_t groups, int64_t channels, double epsilon = 1e-5, bool bias = true,

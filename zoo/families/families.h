@@ -14,5 +14,6 @@ std::vector<Variant> densenet();
 std::vector<Variant> vgg();
 std::vector<Variant> vit();
 std::vector<Variant> metaformer();
+std::vector<Variant> convnext();
 
 }  // namespace kintsugi::zoo::families

@@ -310,8 +310,7 @@ Preprocessing imagenet(double crop) {
   return imagenet_preprocessing(crop);
 }
 Preprocessing clip(double crop) {
-  return {
-      {0.48145466, 0.4578275, 0.40821073}, {0.26862954, 0.26130258, 0.27577711}, "bicubic", crop};
+  return clip_preprocessing(crop);
 }
 Preprocessing raw(double crop, const char* interpolation = "bicubic") {
   return {{0, 0, 0}, {1, 1, 1}, interpolation, crop};
