@@ -4,6 +4,7 @@
 #include "kintsugi/engine/ops/reduce.h"
 #include "kintsugi/zoo/assemble.h"
 #include "kintsugi/zoo/hub.h"
+#include "kintsugi/zoo/weights/folded_norms.h"
 
 namespace kintsugi::zoo {
 
@@ -78,6 +79,7 @@ LoadedNetwork load_network(const std::string& model, const std::filesystem::path
   const std::string naming = variant.rename ? variant.rename(weights.tensors) : "";
   if (!naming.empty()) build.naming = naming;
   const auto probe = build_network(card.architecture, build);
+  unfold_norms(weights.tensors, *probe);
   // A file of another number of input channels or classes than its card or the catalog says is told
   // by its shapes, where the names are there.
   const auto conv = weights.tensors.find(probe->first_conv);

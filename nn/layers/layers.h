@@ -44,6 +44,7 @@ class Linear : public Module {
 class BatchNorm2d : public Module {
  public:
   explicit BatchNorm2d(int64_t channels, double weight = 1, double epsilon = 1e-5);
+  double epsilon() const { return epsilon_; }
 
  protected:
   Variable forward(const Variable& x) override;

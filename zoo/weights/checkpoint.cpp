@@ -124,7 +124,7 @@ Source open_source(const File& file, const ReadOptions& options) {
   // ONNX is a protocol buffer: field 1, the IR version, then a producer's name (field 2) or more.
   if (text.size() > 3 && text[0] == 0x08 && text[1] > 0 && text[1] < 32 &&
       (text[2] == 0x12 || text[2] == 0x3a)) {
-    fail(ErrorKind::kFormat, file->name(), ": an ONNX model, which is not supported yet");
+    return open_onnx(file, options);
   }
   return open_safetensors(file, options);  // whose messages say what is wrong
 }
