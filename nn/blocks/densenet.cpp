@@ -1,20 +1,12 @@
 #include "kintsugi/nn/blocks/densenet.h"
 
 #include "kintsugi/autograd/ops/layout.h"
-#include "kintsugi/autograd/ops/pool.h"
 
 namespace kintsugi::nn {
 
 namespace {
 
 constexpr int64_t kBottleneck = 4;
-
-class HalvingPool : public Module {
- protected:
-  Variable forward(const Variable& x) override {
-    return autograd::avg_pool2d(x, ops::Pool2dParams::square(2, 2));
-  }
-};
 
 }  // namespace
 
@@ -37,7 +29,7 @@ std::shared_ptr<Module> dense_transition(int64_t in) {
   transition->add<BatchNorm2d>("norm", in);
   transition->add<Activation>("act", Act::kRelu);
   transition->add<Conv2d>("conv", in, in / 2, Conv2d::Options{});
-  transition->add<HalvingPool>("pool");
+  transition->add<AvgPool2d>("pool", ops::Pool2dParams::square(2, 2));
   return transition;
 }
 

@@ -25,13 +25,18 @@ struct MobileNorm {
 
 struct MobileBlockOptions {
   int64_t kernel = 3, stride = 1;
-  int64_t inner = 0;        // of kInverted and kEdge
-  int64_t group_size = 1;   // channels in a group of the "depthwise" convolution
-  int64_t se_channels = 0;  // 0: no squeeze-and-excitation
+  int64_t inner = 0;            // of kInverted and kEdge
+  int64_t group_size = 1;       // channels in a group of the "depthwise" convolution
+  int64_t se_channels = 0;      // 0: no squeeze-and-excitation
+  bool global_context = false;  // in place of squeeze-and-excitation
   Act act = Act::kRelu6;
   Act gate = Act::kSigmoid;
   Act se_act = Act::kRelu;
   bool same = false;  // TensorFlow's padding
+  bool blur = false;  // anti-aliased: what strides is a blur
+  // The separable block first moves 2x2 pixels into channels, by a convolution; its depthwise
+  // kernel halves with the grid.
+  bool space_to_depth = false;
   MobileNorm norm = {};
   bool shortcut = true;  // where shapes agree
   double drop_path = 0;

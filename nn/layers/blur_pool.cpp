@@ -32,8 +32,9 @@ Variable BlurPool2d::forward(const Variable& x) {
       filter.slice(dim, 1, 2).copy_from(ops::add(middle, middle));
     }
   }
-  return autograd::conv2d(reflect(reflect(x, 2), 3), Variable(filter), {},
-                          ops::Conv2dParams::same(2, 0, x.size(1)));
+  const Variable padded = reflected_ ? reflect(reflect(x, 2), 3) : x;
+  return autograd::conv2d(padded, Variable(filter), {},
+                          ops::Conv2dParams::same(2, reflected_ ? 0 : 1, x.size(1)));
 }
 
 }  // namespace kintsugi::nn

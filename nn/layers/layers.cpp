@@ -83,7 +83,7 @@ Variable RmsNorm::forward(const Variable& x) {
   const Variable off = about_mean_ ? sub(x, mean(x, {dim}, true)) : x;
   const Variable square = mean(unary(ops::Unary::kSquare, off), {dim}, true);
   const Variable power = affine(square, about_mean_ ? c / (c - 1) : 1, epsilon_);
-  const Variable weight = dim == 1 ? reshape(weight_, {1, x.size(1), 1, 1}) : weight_;
+  const Variable weight = x.rank() == 4 ? reshape(weight_, {1, x.size(1), 1, 1}) : weight_;
   return mul(mul(x, unary(ops::Unary::kRsqrt, power)), weight);
 }
 

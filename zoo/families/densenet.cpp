@@ -1,5 +1,6 @@
 // DenseNet: https://arxiv.org/abs/1608.06993.
 #include "kintsugi/nn/blocks/densenet.h"
+#include "kintsugi/nn/layers/blur_pool.h"
 #include "kintsugi/zoo/families/families.h"
 
 namespace kintsugi::zoo::families {
@@ -10,6 +11,7 @@ struct Description {
   int64_t growth;
   std::vector<int64_t> depths;
   bool deep_stem = false;  // three 3x3 convolutions in place of one 7x7
+  bool blur = false;       // the stem's pooling blurs as it strides
 };
 
 std::shared_ptr<nn::Module> make_stem(const Description& d, int64_t in) {
@@ -29,7 +31,8 @@ std::shared_ptr<nn::Module> make_stem(const Description& d, int64_t in) {
   } else {
     unit("0", in, 2 * d.growth, 7, 2);
   }
-  stem->add<nn::MaxPool2d>("pool0", ops::Pool2dParams::square(3, 2, 1));
+  stem->add<nn::MaxPool2d>("pool0", ops::Pool2dParams::square(3, d.blur ? 1 : 2, 1));
+  if (d.blur) stem->add<nn::BlurPool2d>("aa");
   return stem;
 }
 
@@ -97,6 +100,7 @@ Variant variant(const std::string& name, const Description& description) {
 std::vector<Variant> densenet() {
   return {
       variant("densenet121", {32, {6, 12, 24, 16}}),
+      variant("densenetblur121d", {32, {6, 12, 24, 16}, true, true}),
       variant("densenet169", {32, {6, 12, 32, 32}}),
       variant("densenet201", {32, {6, 12, 48, 32}}),
       variant("densenet161", {48, {6, 12, 36, 24}}),

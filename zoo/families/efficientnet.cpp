@@ -45,6 +45,18 @@ MobileDescription grouped(MobileDescription d, Norm norm, int64_t norm_group, in
   return d;
 }
 
+// "EfficientNet-X" and "-H", for accelerators: https://arxiv.org/abs/2102.05610.
+MobileDescription accelerated(double width, double depth, double expand) {
+  MobileDescription d = v1({width, depth});
+  for (const size_t stage : {1, 2, 3}) d.stages[stage].expand = expand;
+  for (const size_t stage : {1, 2}) {
+    d.stages[stage].kind = kEr;
+    d.stages[stage].act = Act::kRelu;
+  }
+  d.space_to_depth = true;
+  return d;
+}
+
 // Without squeeze-and-excitation and swish; stem, head, first and last stage are not scaled.
 MobileDescription lite(Scale scale) {
   MobileDescription d = v1(scale);
@@ -178,6 +190,10 @@ Variant variant(const std::string& name, int64_t size, const Preprocessing& prep
 }  // namespace
 
 std::vector<Variant> efficientnet() {
+  MobileDescription blurred = v1(kB[0]);
+  blurred.blur = true;
+  MobileDescription with_context = v2_small(0.8, {0.9});
+  with_context.global_context = true;
   const auto imagenet = [](double crop) { return imagenet_preprocessing(crop); };
   const auto half = [](double crop, const char* interpolation = "bicubic") {
     Preprocessing preprocessing = half_preprocessing(crop);
@@ -205,6 +221,10 @@ std::vector<Variant> efficientnet() {
       variant("efficientnet_b3_gn", 288, imagenet(1), grouped(v1(kB[3], 16), Norm::kGroup, 16, 1)),
       variant("efficientnet_b3_g8_gn", 288, imagenet(1),
               grouped(v1(kB[3], 16), Norm::kGroup, 16, 8)),
+      variant("efficientnet_blur_b0", 224, imagenet(0.875), blurred),
+      variant("efficientnet_x_b3", 288, imagenet(0.95), accelerated(1.2, 1.4, 6)),
+      variant("efficientnet_x_b5", 448, imagenet(1), accelerated(1.6, 2.2, 6)),
+      variant("efficientnet_h_b5", 448, imagenet(1), accelerated(1.92, 2.2, 4)),
       variant("efficientnet_es", 224, imagenet(0.875), edge(kB[0])),
       variant("efficientnet_es_pruned", 224, imagenet(0.875), edge(kB[0])),
       variant("efficientnet_em", 240, imagenet(0.882), edge(kB[1])),
@@ -216,6 +236,7 @@ std::vector<Variant> efficientnet() {
       variant("efficientnet_lite3", 300, imagenet(0.904), lite(kB[3])),
       variant("efficientnet_lite4", 380, imagenet(0.922), lite(kB[4])),
       variant("efficientnetv2_rw_t", 224, imagenet(1), v2_small(0.8, {0.9})),
+      variant("gc_efficientnetv2_rw_t", 224, imagenet(1), with_context),
       variant("efficientnetv2_rw_s", 288, imagenet(1), v2_rw(1, {1})),
       variant("efficientnetv2_rw_m", 320, imagenet(1), v2_rw(1.2, {1.2, 1.2, 1.2, 1.2, 1.6})),
       variant("efficientnetv2_s", 288, imagenet(1), v2_small()),

@@ -83,26 +83,33 @@ std::vector<Block> blocks_of(const MobileDescription& d) {
       number = 0;
     }
     for (int64_t i = 0; i < repeats[s]; ++i, ++number) {
+      const bool deep = d.space_to_depth && group == 0;
+      const bool leaves_deep = d.space_to_depth && group == 1 && number == 0;
+      const int64_t wide = deep ? 4 * out : out;
       const int64_t from = stage.expand_from > 0 ? width_of(d, stage.expand_from) : in;
       const bool expands = stage.kind == MobileKind::kInverted || stage.kind == MobileKind::kEdge;
-      const int64_t inner = expands ? round_channels(double(from) * stage.expand) : in;
+      const double expand = leaves_deep ? stage.expand / 4 : stage.expand;
+      const int64_t inner = expands ? round_channels(double(from) * expand) : in;
       const nn::Act act = stage.act.value_or(d.act);
       blocks.push_back({"blocks." + std::to_string(group) + "." + std::to_string(number),
                         stage.kind,
                         in,
-                        out,
+                        wide,
                         {.kernel = stage.kernel,
-                         .stride = number == 0 ? stage.stride : 1,
+                         .stride = number == 0 && !leaves_deep ? stage.stride : 1,
                          .inner = inner,
                          .group_size = d.group_size,
                          .se_channels = se_channels(d, stage.se, in, inner),
+                         .global_context = d.global_context,
                          .act = act,
                          .gate = d.gate,
                          .se_act = d.se_act.value_or(act),
                          .same = d.same,
+                         .blur = d.blur,
+                         .space_to_depth = deep && number == 0,
                          .norm = d.norm,
                          .shortcut = stage.shortcut}});
-      in = out;
+      in = wide;
     }
   }
   return blocks;

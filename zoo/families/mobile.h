@@ -45,6 +45,11 @@ struct MobileDescription {
   double shrink = 0.9;      // a width is never rounded below this fraction of itself
   int64_t group_size = 1;   // channels in a group of "depthwise" convolutions
   bool same = false;        // TensorFlow's padding
+  bool blur = false;        // anti-aliased
+  bool global_context = false;  // in place of squeeze-and-excitation
+  // The first stage moves 2x2 pixels into channels and works on four times its width; the second
+  // stage does not stride then, and expands a quarter in its first block.
+  bool space_to_depth = false;
   nn::MobileNorm norm = {};
   bool small = false;                 // the stem keeps the resolution
   double torchvision_epsilon = 1e-5;  // of its batch norms
