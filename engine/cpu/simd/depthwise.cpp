@@ -1,6 +1,6 @@
 #include "kintsugi/engine/cpu/simd/depthwise.h"
 
-#include "kintsugi/engine/cpu/simd/masked.h"
+#include "kintsugi/engine/cpu/simd/lanes.h"
 
 namespace kintsugi::cpu::KINTSUGI_ISA {
 
@@ -60,7 +60,7 @@ inline void tile(const DepthwiseRow& a, int64_t cell, int64_t c, const L& lanes)
 
 template <int kTaps, int kStride, int kTile>
 void row_of_tiles(const DepthwiseRow& a, int64_t begin, int64_t end) {
-  for_each_vector(begin, end, [&](const auto& lanes, int64_t c) {
+  each_vector(begin, end, [&](const auto& lanes, int64_t c) {
     for (int64_t cell = 0; cell < a.cells; cell += kTile) {
       tile<kTaps, kStride, kTile>(a, cell, c, lanes);
     }
@@ -70,7 +70,7 @@ void row_of_tiles(const DepthwiseRow& a, int64_t begin, int64_t end) {
 // Any number of taps, stride and dilation.
 void row_of_any(const DepthwiseRow& a, int64_t begin, int64_t end) {
   constexpr int kTile = 8;
-  for_each_vector(begin, end, [&](const auto& lanes, int64_t c) {
+  each_vector(begin, end, [&](const auto& lanes, int64_t c) {
     for (int64_t cell = 0; cell < a.cells; cell += kTile) {
       const int count = int(a.cells - cell < kTile ? a.cells - cell : kTile);
       Vec sums[kTile];
@@ -210,7 +210,7 @@ int64_t band_rows(const ConvShape& s) {
 template <int kTaps, int kStride, int kTile, int kGroup>
 void weight_of_tiles(const WeightJob& a, int64_t begin, int64_t end) {
   const int64_t band = band_rows(a.s);
-  for_each_vector(begin, end, [&](const auto& lanes, int64_t c) {
+  each_vector(begin, end, [&](const auto& lanes, int64_t c) {
     for (int64_t i = a.row_begin; i < a.row_end; i += band) {
       const int64_t stop = i + band < a.row_end ? i + band : a.row_end;
       int64_t k = 0;
@@ -236,7 +236,7 @@ void weight_of_taps(const WeightJob& a, int64_t begin, int64_t end) {
 
 void weight_of_any(const WeightJob& a, int64_t begin, int64_t end) {
   const ConvShape& s = a.s;
-  for_each_vector(begin, end, [&](const auto& lanes, int64_t c) {
+  each_vector(begin, end, [&](const auto& lanes, int64_t c) {
     for (int64_t p = 0; p < s.kh; ++p) {
       for (int64_t q = 0; q < s.kw; ++q) {
         float* const target = a.dweight + (p * s.kw + q) * s.c + c;
@@ -264,7 +264,7 @@ void weight_of_any(const WeightJob& a, int64_t begin, int64_t end) {
 }
 
 void bias_sums(const WeightJob& a, int64_t begin, int64_t end, float* dbias) {
-  for_each_vector(begin, end, [&](const auto& lanes, int64_t c) {
+  each_vector(begin, end, [&](const auto& lanes, int64_t c) {
     Vec total = lanes.get(dbias + c);
     for (int64_t i = a.row_begin; i < a.row_end; ++i) {
       const float* const dy = a.dy + i * a.s.ow * a.s.c + c;

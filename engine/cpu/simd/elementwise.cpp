@@ -1,6 +1,6 @@
 #include "kintsugi/engine/cpu/simd/elementwise.h"
 
-#include "kintsugi/engine/cpu/simd/masked.h"
+#include "kintsugi/engine/cpu/simd/lanes.h"
 #include "kintsugi/engine/cpu/simd/vec.h"
 
 namespace kintsugi::cpu::KINTSUGI_ISA {
@@ -169,7 +169,7 @@ struct StarRelu {
 template <class F>
 void forward(int64_t n, const float* x, float* y, float p, float q) {
   const Numbers numbers{splat(p), splat(q)};
-  for_each_vector(0, n, [&](const auto& lanes, int64_t i) {
+  each_vector(n, [&](const auto& lanes, int64_t i) {
     lanes.put(y + i, F::forward(lanes.get(x + i), numbers));
   });
 }
@@ -178,7 +178,7 @@ template <class F>
 void backward(int64_t n, const float* x, const float* y, const float* dy, float* dx, float p,
               float q) {
   const Numbers numbers{splat(p), splat(q)};
-  for_each_vector(0, n, [&](const auto& lanes, int64_t i) {
+  each_vector(n, [&](const auto& lanes, int64_t i) {
     const Vec slope = F::slope(lanes.get(x + i), lanes.get(y + i), numbers);
     lanes.put(dx + i, lanes.get(dy + i) * slope);
   });
@@ -190,17 +190,16 @@ void star_relu_backward(int64_t n, const float* x, const float* dy, float* dx, f
   constexpr int64_t kBlock = 64 * kLanes;
   for (int64_t start = 0; start < n; start += kBlock) {
     Vec squares{}, sums{};
-    for_each_vector(start, start + kBlock < n ? start + kBlock : n,
-                    [&](const auto& lanes, int64_t i) {
-                      const Vec in = lanes.get(x + i), grad = lanes.get(dy + i);
-                      const Vec r = select(in < 0.0f, Vec{}, in);
-                      const Vec slope = grad * r;
-                      lanes.put(dx + i, 2.0f * scale * slope);
-                      squares += slope * r;
-                      sums += grad;
-                    });
-    *dscale += sum(squares);
-    *dbias += sum(sums);
+    each_vector(start, start + kBlock < n ? start + kBlock : n, [&](const auto& lanes, int64_t i) {
+      const Vec in = lanes.get(x + i), grad = lanes.get(dy + i);
+      const Vec r = select(in < 0.0f, Vec{}, in);
+      const Vec slope = grad * r;
+      lanes.put(dx + i, 2.0f * scale * slope);
+      squares += slope * r;
+      sums += grad;
+    });
+    *dscale += lane_sum(squares);
+    *dbias += lane_sum(sums);
   }
 }
 
@@ -229,7 +228,7 @@ void binary(int64_t rows, int64_t n, const float* a, int64_t a_row, const float*
             float* y, int64_t y_row) {
   for (int64_t r = 0; r < rows; ++r, a += a_row, b += b_row, y += y_row) {
     const Vec number = splat(kNumber == 1 ? *a : kNumber == 2 ? *b : 0);
-    for_each_vector(0, n, [&](const auto& lanes, int64_t i) {
+    each_vector(n, [&](const auto& lanes, int64_t i) {
       lanes.put(y + i, F::of(kNumber == 1 ? number : lanes.get(a + i),
                              kNumber == 2 ? number : lanes.get(b + i)));
     });

@@ -51,12 +51,17 @@ struct Part {
 #endif
 };
 
-// body(lanes, column) over a row.
+// body(lanes, column) over columns [begin, end) of a row.
+template <class Body>
+__attribute__((always_inline)) static inline void each_vector(int64_t begin, int64_t end,
+                                                              const Body& body) {
+  int64_t c = begin;
+  for (; c + kLanes <= end; c += kLanes) body(Whole{}, c);
+  if (c < end) body(Part(end - c), c);
+}
 template <class Body>
 __attribute__((always_inline)) static inline void each_vector(int64_t columns, const Body& body) {
-  int64_t c = 0;
-  for (; c + kLanes <= columns; c += kLanes) body(Whole{}, c);
-  if (c < columns) body(Part(columns - c), c);
+  each_vector(0, columns, body);
 }
 
 // Joins all lanes, halves first.

@@ -1,6 +1,6 @@
 #include "kintsugi/engine/cpu/simd/optimize.h"
 
-#include "kintsugi/engine/cpu/simd/masked.h"
+#include "kintsugi/engine/cpu/simd/lanes.h"
 #include "kintsugi/engine/cpu/simd/vec.h"
 
 namespace kintsugi::cpu::KINTSUGI_ISA {
@@ -13,7 +13,7 @@ Vec sqrt(Vec x) {
 }
 
 void sgd(int64_t n, float* p, const float* g, float* v, const SgdNumbers& numbers) {
-  for_each_vector(0, n, [&](const auto& lanes, int64_t i) {
+  each_vector(n, [&](const auto& lanes, int64_t i) {
     const Vec weight = lanes.get(p + i);
     Vec d = lanes.get(g + i) + numbers.weight_decay * weight;
     if (v) {
@@ -26,7 +26,7 @@ void sgd(int64_t n, float* p, const float* g, float* v, const SgdNumbers& number
 }
 
 void adamw(int64_t n, float* p, const float* g, float* m, float* v, const AdamWNumbers& numbers) {
-  for_each_vector(0, n, [&](const auto& lanes, int64_t i) {
+  each_vector(n, [&](const auto& lanes, int64_t i) {
     const Vec d = lanes.get(g + i);
     const Vec mean = numbers.beta1 * lanes.get(m + i) + numbers.rest1 * d;
     const Vec square = numbers.beta2 * lanes.get(v + i) + numbers.rest2 * d * d;
@@ -39,7 +39,7 @@ void adamw(int64_t n, float* p, const float* g, float* m, float* v, const AdamWN
 
 // A step towards p: what does not move keeps its average to the bit.
 void ema(int64_t n, float* average, const float* p, float rest) {
-  for_each_vector(0, n, [&](const auto& lanes, int64_t i) {
+  each_vector(n, [&](const auto& lanes, int64_t i) {
     const auto held = lanes.get(average + i);
     lanes.put(average + i, held + rest * (lanes.get(p + i) - held));
   });

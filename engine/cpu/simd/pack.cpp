@@ -1,6 +1,6 @@
 #include "kintsugi/engine/cpu/simd/pack.h"
 
-#include "kintsugi/engine/cpu/simd/masked.h"
+#include "kintsugi/engine/cpu/simd/lanes.h"
 
 namespace kintsugi::cpu::KINTSUGI_ISA {
 
@@ -34,7 +34,7 @@ inline void transpose(Vec (&v)[kLanes]) {
 
 void pack(const float* matrix, int64_t stride, int64_t rows, int64_t columns, float* panel,
           const int64_t* column_offset) {
-  for_each_vector(0, columns, [&](const auto& lanes, int64_t j) {
+  each_vector(columns, [&](const auto& lanes, int64_t j) {
     Vec v[kLanes];
 #pragma GCC unroll 16
     for (int r = 0; r < kLanes; ++r) v[r] = r < rows ? lanes.get(matrix + r * stride + j) : Vec{};
@@ -53,7 +53,7 @@ void pack(const float* matrix, int64_t stride, int64_t rows, int64_t columns, fl
 
 void unpack(const float* panel, const int64_t* column_offset, int64_t rows, int64_t columns,
             float* matrix, int64_t stride) {
-  for_each_vector(0, columns, [&](const auto& lanes, int64_t j) {
+  each_vector(columns, [&](const auto& lanes, int64_t j) {
     Vec v[kLanes];
 #pragma GCC unroll 16
     for (int t = 0; t < kLanes; ++t) {

@@ -1,6 +1,6 @@
 #include "kintsugi/engine/cpu/simd/pool.h"
 
-#include "kintsugi/engine/cpu/simd/masked.h"
+#include "kintsugi/engine/cpu/simd/lanes.h"
 
 namespace kintsugi::cpu::KINTSUGI_ISA {
 
@@ -59,13 +59,13 @@ inline void average_cell(const float* x, const PoolRows& a, int64_t begin, int64
 
 void average(const float* x, const PoolRows& a, const PoolSpans& columns, float scale,
              const float* column_scale, float* y) {
-  const Lanes<true> full(kLanes);
+  const Whole full;
   for (int64_t i = 0; i < columns.count; ++i, y += a.channels) {
     const int64_t begin = columns.begin[i], end = columns.end[i];
     const float factor = scale * column_scale[i];
     const int64_t c = in_blocks<4>(
         0, a.channels, [&](int64_t at) { average_cell<4>(x, a, begin, end, factor, full, at, y); });
-    for_each_vector(c, a.channels, [&](const auto& lanes, int64_t at) {
+    each_vector(c, a.channels, [&](const auto& lanes, int64_t at) {
       average_cell<1>(x, a, begin, end, factor, lanes, at, y);
     });
   }
@@ -75,7 +75,7 @@ void average_backward(const float* dy, const PoolRows& a, const PoolSpans& colum
                       const float* row_scale, const float* column_scale, float* dx) {
   for (int64_t i = 0; i < columns.count; ++i, dx += a.channels) {
     const int64_t begin = columns.begin[i], end = columns.end[i];
-    for_each_vector(0, a.channels, [&](const auto& lanes, int64_t c) {
+    each_vector(a.channels, [&](const auto& lanes, int64_t c) {
       Vec total{};
       for (int64_t row = a.row_begin; row < a.row_end; ++row) {
         const float* p = dy + (row * a.width + begin) * a.channels + c;
@@ -92,7 +92,7 @@ void maximum(const float* x, const PoolRows& a, const PoolSpans& columns, float*
              int32_t* indices) {
   for (int64_t i = 0; i < columns.count; ++i, y += a.channels, indices += a.channels) {
     const int64_t begin = columns.begin[i], end = columns.end[i];
-    for_each_vector(0, a.channels, [&](const auto& lanes, int64_t c) {
+    each_vector(a.channels, [&](const auto& lanes, int64_t c) {
       const int64_t first = a.row_begin * a.width + begin;
       Vec best = lanes.get(x + first * a.channels + c);
       VecInt winner = VecInt{} + int32_t(first);
@@ -116,7 +116,7 @@ void maximum_backward(const float* dy, const int32_t* indices, const PoolRows& a
   for (int64_t i = 0; i < columns.count; ++i, dx += a.channels) {
     const int64_t begin = columns.begin[i], end = columns.end[i];
     const VecInt here = VecInt{} + int32_t(first_index + i);
-    for_each_vector(0, a.channels, [&](const auto& lanes, int64_t c) {
+    each_vector(a.channels, [&](const auto& lanes, int64_t c) {
       Vec total{};
       for (int64_t row = a.row_begin; row < a.row_end; ++row) {
         int64_t at = (row * a.width + begin) * a.channels + c;

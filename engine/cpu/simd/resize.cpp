@@ -1,6 +1,6 @@
 #include "kintsugi/engine/cpu/simd/resize.h"
 
-#include "kintsugi/engine/cpu/simd/masked.h"
+#include "kintsugi/engine/cpu/simd/lanes.h"
 #include "kintsugi/engine/cpu/simd/vec.h"
 
 namespace kintsugi::cpu::KINTSUGI_ISA {
@@ -9,7 +9,7 @@ namespace {
 
 void combine(int64_t taps, const int64_t* offset, const float* weight, const float* x, int64_t n,
              float* y) {
-  for_each_vector(0, n, [&](const auto& lanes, int64_t k) {
+  each_vector(n, [&](const auto& lanes, int64_t k) {
     Vec sum{};
     for (int64_t t = 0; t < taps; ++t) sum += weight[t] * lanes.get(x + offset[t] + k);
     lanes.put(y + k, sum);

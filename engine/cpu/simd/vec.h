@@ -40,12 +40,6 @@ static inline void store_part(float* p, Vec v, int64_t count) {
   for (int64_t i = 0; i < count; ++i) p[i] = v[i];
 }
 
-static inline float sum(Vec v) {
-  float total = 0;
-  for (int i = 0; i < kLanes; ++i) total += v[i];
-  return total;
-}
-
 // e^x: 2^n * p(r) with |r| <= ln2/2, relative error below 3e-7; 0 below -87.3, inf above 88.7.
 static inline Vec exp(Vec x) {
   const Vec low = splat(-87.33654f), high = splat(88.72283f);
