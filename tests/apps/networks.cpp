@@ -99,3 +99,37 @@ TEST_CASE("eval: counts, limits, and refuses another network's weights") {
   CHECK(wrong.code == 2);
   CHECK(wrong.err.find("resnet_nano") != std::string::npos);
 }
+
+TEST_CASE("predict: names and probabilities, and one broken image does not stop the others") {
+  const Scratch scratch;
+  zoo::LoadedNetwork fresh = zoo::fresh_network("resnet_nano", {}, 3);
+  for (int i = 0; i < 10; ++i) fresh.card.labels.push_back("name " + std::to_string(i));
+  const std::string weights = (scratch / "w.safetensors").string();
+  zoo::save_network(weights, *fresh.network, fresh.card);
+  const fs::path images = fs::path(KINTSUGI_SOURCE_DIR) / "tests/zoo/datasets/data";
+  const std::string good = (images / "orientation6.jpg").string(), broken = weights;
+  const Outcome outcome =
+      test::kintsugi({"predict", "--weights", weights, "--top", "3", "--json", good, broken, good});
+  if (outcome.err.find("no image decoders") != std::string::npos) return;
+  CHECK(outcome.code == 1);
+  CHECK(outcome.error_lines() == 1);
+  const auto json = outcome.json();
+  REQUIRE(json.size() == 3);
+  CHECK(json[1].at("error").get<std::string>().find("neither PNG nor JPEG") != std::string::npos);
+  CHECK(json[0].at("top") == json[2].at("top"));
+  double last = 1;
+  for (const auto& entry : json[0].at("top")) {
+    CHECK(entry.at("name") == "name " + entry.at("class").dump());
+    CHECK(entry.at("probability").get<double>() <= last);
+    last = entry.at("probability");
+  }
+  CHECK(json[0].at("top").size() == 3);
+  const Outcome text = test::kintsugi({"predict", "--weights", weights, good});
+  CHECK(text.code == 0);
+  CHECK(text.out.find(" %  name ") != std::string::npos);
+  const Outcome small =
+      test::kintsugi({"predict", "--weights", weights, "--max-pixels", "100", good});
+  CHECK(small.code == 1);
+  CHECK(small.err.find("expected at most 100") != std::string::npos);
+  CHECK(test::kintsugi({"predict", "--weights", weights}).code == 2);
+}

@@ -12,6 +12,7 @@
 #include "kintsugi/nn/blocks/vit.h"
 #include "kintsugi/zoo/families/families.h"
 #include "kintsugi/zoo/resample.h"
+#include "kintsugi/zoo/weights/jax_vit.h"
 
 namespace kintsugi::zoo::families {
 
@@ -269,6 +270,7 @@ std::shared_ptr<nn::Network> build(const Variant& variant, const BuildOptions& o
 
 // The authors of DeiT III call layer scale "gamma_1"; timm has it in a module, "ls1.gamma".
 std::string rename(nn::State& state) {
+  jax_vit_to_timm(state);
   nn::State renamed;
   bool found = false;
   for (auto& [name, tensor] : state) {

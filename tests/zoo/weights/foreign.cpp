@@ -1,6 +1,8 @@
 // Checkpoints that other programs wrote: the values that went in come out. make_fixtures.py wrote
 // data/.
+#include "kintsugi/nn/layers/layers.h"
 #include "kintsugi/zoo/weights/checkpoint.h"
+#include "kintsugi/zoo/weights/folded_norms.h"
 #include "tests/zoo/weights/files.h"
 
 using namespace kintsugi;
@@ -79,4 +81,45 @@ TEST_CASE("npz: stored and packed, Fortran order and halves") {
     tensors.erase("zeros");
     CHECK(tensors.size() == 3);
   }
+}
+
+TEST_CASE("onnx: names come back through the graph, values are the module's") {
+  const auto want = zoo::read_weights(fixture("block.pth")).tensors;
+  const auto got = zoo::read_weights(fixture("block.onnx")).tensors;
+  for (const auto& [name, tensor] : want) {
+    CAPTURE(name);
+    if (name.starts_with("bn.")) {
+      CHECK_FALSE(got.contains(name));  // folded
+      continue;
+    }
+    REQUIRE(got.contains(name));
+    CHECK(got.at(name).shape() == tensor.shape());
+    if (name.starts_with("stem.")) continue;
+    CHECK(got.at(name).to_vector<float>() == tensor.to_vector<float>());
+  }
+  CHECK(got.size() == want.size() - 4 + 1);  // and the bias that the norm became
+  CHECK(got.at("stem.bias").to_vector<float>() == Values(4, -0.5));
+}
+
+TEST_CASE("onnx: a folded norm becomes the identity, and its shift the norm's") {
+  nn::Sequential network;
+  nn::Conv2d::Options three;
+  three.kernel = 3;
+  network.add<nn::Conv2d>("stem", 3, 4, three);
+  network.add<nn::BatchNorm2d>("bn", 4);
+  auto state = zoo::read_weights(fixture("block.onnx")).tensors;
+  std::erase_if(state, [](const auto& entry) { return !entry.first.starts_with("stem"); });
+  const Tensor kernel = state.at("stem.weight");
+  zoo::unfold_norms(state, network);
+  network.load_state(state);  // strict
+  network.train(false);
+  CHECK(state.at("bn.bias").to_vector<float>() == Values(4, -0.5));
+  autograd::NoGrad no_grad;
+  // An impulse shows the kernel's last element of each output; the norm must not change a bit of
+  // it.
+  Tensor image = Tensor::zeros({1, 3, 3, 3});
+  image.slice(1, 2, 3).slice(2, 2, 3).slice(3, 2, 3).fill(1);
+  const auto out = network(autograd::Variable(image)).value().to_vector<float>();
+  const auto last = kernel.slice(1, 2, 3).slice(2, 2, 3).slice(3, 2, 3).to_vector<float>();
+  for (size_t c = 0; c < 4; ++c) CHECK(out[c] == last[c] - 0.5f);
 }

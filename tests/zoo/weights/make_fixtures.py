@@ -55,3 +55,37 @@ arrays = {
 }
 np.savez(os.path.join(folder, "stored.npz"), **{k: v for k, v in arrays.items() if k != "zeros"})
 np.savez_compressed(os.path.join(folder, "packed.npz"), **arrays)
+
+
+class Block(torch.nn.Module):
+    """Convolutions with and without a norm, lists in lists, a norm over channels, linear layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = torch.nn.Conv2d(3, 4, 3, bias=False)
+        self.bn = torch.nn.BatchNorm2d(4)
+        self.layers = torch.nn.Sequential(torch.nn.Sequential(torch.nn.Conv2d(4, 4, 1, bias=True), torch.nn.ReLU()))
+        self.norm = torch.nn.LayerNorm(4)
+        self.norm2 = torch.nn.LayerNorm(4)  # the same values: the exporter stores them once
+        self.mix = torch.nn.Linear(4, 5)
+        self.head = torch.nn.Linear(5, 2)
+        self.gamma = torch.nn.Parameter(torch.arange(1.0, 5.0))
+
+    def forward(self, x):
+        x = self.layers(self.bn(self.stem(x)))
+        x = x.flatten(2).transpose(1, 2) * self.gamma
+        return self.head(self.mix(self.norm2(self.norm(x))).mean(1))
+
+
+torch.manual_seed(0)
+model = Block().eval()
+with torch.no_grad():
+    for index, parameter in enumerate(model.parameters()):
+        if parameter.ndim > 1:
+            parameter.copy_(torch.arange(parameter.numel()).reshape(parameter.shape) + 100.0 * index)
+    model.bn.running_var.fill_(4 - model.bn.eps)  # so that a folded kernel is the half, a bias -1/2
+    model.bn.running_mean.fill_(1)
+torch.onnx.export(
+    model, torch.zeros(1, 3, 5, 5), os.path.join(folder, "block.onnx"), dynamo=False, opset_version=17
+)
+torch.save(model.state_dict(), os.path.join(folder, "block.pth"))
