@@ -18,6 +18,8 @@ constexpr std::vector<Variant> (*kFamilies[])() = {
     families::convnext,
     families::vit,
     families::metaformer,
+    families::swin,
+    families::mixer,
     // clang-format on
 };
 

@@ -10,4 +10,10 @@ namespace kintsugi::zoo {
 // its weights normalised.
 Tensor resize_bicubic_antialias(const Tensor& x, int64_t out_h, int64_t out_w);
 
+// A table ((2H-1)(2W-1), heads) of biases by offset within a window, from a square one, as timm's
+// resize_rel_pos_bias_table does: linearly between places that spread geometrically from the
+// middle, since near offsets matter more (Bao et al. 2022). The same where the size is right; as it
+// is where it was not square, for the strict load to refuse.
+Tensor resize_offset_table(const Tensor& table, int64_t rows, int64_t columns);
+
 }  // namespace kintsugi::zoo

@@ -36,6 +36,13 @@ Variable merge_heads(const Variable& x) {
   return autograd::reshape(y, {y.size(0), y.size(1), y.size(2) * y.size(3)});
 }
 
+// A norm over each head's width of (N,heads,T,width); norms take rank 4 for a grid.
+Variable norm_heads(Module& norm, const Variable& x) {
+  if (dynamic_cast<Identity*>(&norm)) return x;
+  const Variable rows = autograd::reshape(x, {x.size(0) * x.size(1), x.size(2), x.size(3)});
+  return autograd::reshape(norm(rows), x.shape());
+}
+
 // Consecutive slices of the last dimension.
 std::vector<Variable> split(const Variable& x, const std::vector<int64_t>& widths) {
   std::vector<Variable> parts;
@@ -181,9 +188,9 @@ class ParallelBlock : public Module {
   Variable forward(const Variable& x) override {
     const auto parts = split(in_proj_(in_norm_(x)), {hidden_, channels_, channels_, channels_});
     const Variable hidden = mlp_bias_.defined() ? autograd::add(parts[0], mlp_bias_) : parts[0];
-    const Variable y =
-        merge_heads(attend(q_norm_(split_heads(parts[1], heads_)),
-                           k_norm_(split_heads(parts[2], heads_)), split_heads(parts[3], heads_)));
+    const Variable y = merge_heads(attend(norm_heads(q_norm_, split_heads(parts[1], heads_)),
+                                          norm_heads(k_norm_, split_heads(parts[2], heads_)),
+                                          split_heads(parts[3], heads_)));
     const Variable out = autograd::add(attn_out_(y), mlp_out_(act_(hidden)));
     return autograd::add(x, drop_path_(ls_(out)));
   }
@@ -225,7 +232,8 @@ Variable Attention::forward(const Variable& x) {
   const auto part = [&](int64_t i) {
     return reshape(slice(qkv, 0, i, i + 1), {n, heads_, t, width});
   };
-  return proj_(norm_(merge_heads(attend(q_norm_(part(0)), k_norm_(part(1)), part(2)))));
+  return proj_(norm_(
+      merge_heads(attend(norm_heads(q_norm_, part(0)), norm_heads(k_norm_, part(1)), part(2)))));
 }
 
 DifferentialAttention::DifferentialAttention(int64_t channels, int64_t depth,
@@ -255,7 +263,7 @@ Variable DifferentialAttention::forward(const Variable& x) {
   const Variable maps = reshape(softmax(scores, -1), {n, heads_, 2, t, t});
   const auto map = [&](int64_t i) { return reshape(slice(maps, 2, i, i + 1), {n, heads_, t, t}); };
   const Variable y = matmul(sub(map(0), mul(map(1), lambda)), split_heads(parts[2], heads_));
-  return proj_(merge_heads(affine(sub_norm_(y), 1 - lambda_init_, 0)));
+  return proj_(merge_heads(affine(norm_heads(sub_norm_, y), 1 - lambda_init_, 0)));
 }
 
 std::shared_ptr<Module> make_vit_block(int64_t channels, const VitBlockOptions& options) {

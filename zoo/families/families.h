@@ -15,5 +15,7 @@ std::vector<Variant> vgg();
 std::vector<Variant> vit();
 std::vector<Variant> metaformer();
 std::vector<Variant> convnext();
+std::vector<Variant> swin();
+std::vector<Variant> mixer();
 
 }  // namespace kintsugi::zoo::families

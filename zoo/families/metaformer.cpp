@@ -1,5 +1,7 @@
 // MetaFormers: PoolFormer (https://arxiv.org/abs/2111.11418); IdentityFormer, RandFormer,
 // PoolFormerV2, ConvFormer and CAFormer (https://arxiv.org/abs/2210.13452).
+#include <regex>
+
 #include "kintsugi/autograd/ops/layout.h"
 #include "kintsugi/autograd/ops/pool.h"
 #include "kintsugi/nn/blocks/metaformer.h"
@@ -17,10 +19,10 @@ struct Description {
   std::vector<int64_t> depths, widths;
   std::vector<Mixer> mixers;  // one a stage
   MetaNorm norm = MetaNorm::kLayerNormNoBias;
-  bool v1 = false;            // PoolFormer's first version: GELU, biases, layer scale, no stem norm
+  bool v1 = false;  // PoolFormer's first version: GELU, biases, layer scale, no stem norm
   double layer_scale = 0;
   bool mlp_head = false;
-  bool small = false;         // 3x3 stem of stride 2, for images of about 32x32
+  bool small = false;  // 3x3 stem of stride 2, for images of about 32x32
   std::vector<bool> res_scale{false, false, true, true};
 };
 
@@ -79,36 +81,82 @@ std::shared_ptr<nn::Network> build(const Variant& variant, const BuildOptions& o
   for (size_t s = 0; s < d.depths.size(); ++s) {
     const std::string stage = "stages." + std::to_string(s);
     if (s > 0) {
-      network->add_block(stage + ".downsample",
-                         std::make_shared<nn::MetaDownsample>(d.widths[s - 1], d.widths[s], 3, 2, 1,
-                                                              down_norm,
-                                                              MetaNorm::kLayerNormNoBias));
+      network->add_block(stage + ".downsample", std::make_shared<nn::MetaDownsample>(
+                                                    d.widths[s - 1], d.widths[s], 3, 2, 1,
+                                                    down_norm, MetaNorm::kLayerNormNoBias));
     }
     const nn::FeatureShape in = network->feature_at(network->positions() - 1);
     for (int64_t i = 0; i < d.depths[s]; ++i, ++index) {
-      const nn::MetaBlockOptions block{
-          .mixer = d.mixers[s],
-          .norm = d.norm,
-          .act = d.v1 ? Act::kGelu : Act::kStarRelu,
-          .mlp_bias = d.v1,
-          .layer_scale = d.layer_scale,
-          .res_scale = !d.v1 && d.res_scale[s],
-          .tokens = in.h * in.w,
-          .drop_path = drop_path_at(options.drop_path, index, total)};
+      const nn::MetaBlockOptions block{.mixer = d.mixers[s],
+                                       .norm = d.norm,
+                                       .act = d.v1 ? Act::kGelu : Act::kStarRelu,
+                                       .mlp_bias = d.v1,
+                                       .layer_scale = d.layer_scale,
+                                       .res_scale = !d.v1 && d.res_scale[s],
+                                       .tokens = in.h * in.w,
+                                       .drop_path = drop_path_at(options.drop_path, index, total)};
       network->add_block(stage + ".blocks." + std::to_string(i),
                          std::make_shared<nn::MetaFormerBlock>(d.widths[s], block));
     }
   }
-  network->set_head("head",
-                    std::make_shared<Head>(d.widths.back(), options.classes, d.mlp_head));
+  network->set_head("head", std::make_shared<Head>(d.widths.back(), options.classes, d.mlp_head));
   return network;
 }
 
+// The authors' names, of https://github.com/sail-sg/metaformer and, for PoolFormer's first version,
+// of https://github.com/sail-sg/poolformer. Their linear layers are timm's 1x1 convolutions.
+std::string rename(nn::State& state) {
+  const bool v1 = state.contains("network.0.0.mlp.fc1.weight");
+  if (!v1 && !state.contains("downsample_layers.0.conv.weight")) return "";
+  using Rules = std::vector<std::pair<std::regex, std::string>>;
+  // "network" alternates stages and down-samplers.
+  static const Rules kFirst = {{std::regex("layer_scale_([12])$"), "layer_scale$1.scale"},
+                               {std::regex("^network\\.1\\."), "downsample_layers.1."},
+                               {std::regex("^network\\.3\\."), "downsample_layers.2."},
+                               {std::regex("^network\\.5\\."), "downsample_layers.3."},
+                               {std::regex("^network\\.2\\."), "stages.1."},
+                               {std::regex("^network\\.4\\."), "stages.2."},
+                               {std::regex("^network\\.6\\."), "stages.3."},
+                               {std::regex("^network\\.0\\."), "stages.0."},
+                               {std::regex("^patch_embed\\."), "downsample_layers.0."},
+                               {std::regex("\\.proj\\.(weight|bias)$"), ".conv.$1"}};
+  static const Rules kAll = {{std::regex("^stages\\.(\\d)\\.(\\d+)\\."), "stages.$1.blocks.$2."},
+                             {std::regex("^downsample_layers\\.0\\."), "stem."},
+                             {std::regex("^downsample_layers\\.(\\d)\\."), "stages.$1.downsample."},
+                             {std::regex("\\.(pre|post)_norm\\."), ".norm."},
+                             {std::regex("^head\\."), "head.fc."},
+                             {std::regex("^norm\\."), "head.norm."}};
+  static const std::regex kConvolution("\\.(pwconv[12]|fc[12])\\.weight$");
+  nn::State renamed;
+  for (const auto& [name, tensor] : state) {
+    std::string to = name;
+    if (v1) {
+      for (const auto& [pattern, by] : kFirst) to = std::regex_replace(to, pattern, by);
+    }
+    for (const auto& [pattern, by] : kAll) to = std::regex_replace(to, pattern, by);
+    renamed[to] = tensor;
+  }
+  for (auto& [name, tensor] : renamed) {
+    const size_t mlp = name.find(".mlp.");
+    // In stages of attention timm, too, keeps linear layers.
+    const bool tokens = mlp != std::string::npos &&
+                        renamed.contains(name.substr(0, mlp) + ".token_mixer.qkv.weight");
+    if (tensor.rank() == 2 && !tokens && name.starts_with("stages.") &&
+        std::regex_search(name, kConvolution)) {
+      tensor = tensor.contiguous().view({tensor.size(0), tensor.size(1), 1, 1});
+    }
+  }
+  state = std::move(renamed);
+  return "sail-sg";
+}
+
 Variant variant(const std::string& name, const std::string& family, const Description& d,
-                int64_t size = 224) {
-  Variant v{.name = name, .family = family, .input = {3, size, size},
-            .preprocessing = imagenet_preprocessing(1)};
-  v.build = [d](const Variant& self, const BuildOptions& options) { return build(self, options, d); };
+                double crop_pct = 1) {
+  Variant v{.name = name, .family = family, .preprocessing = imagenet_preprocessing(crop_pct)};
+  v.rename = rename;
+  v.build = [d](const Variant& self, const BuildOptions& options) {
+    return build(self, options, d);
+  };
   if (d.small) {
     v.input = {1, 28, 28};
     v.classes = 10;
@@ -151,7 +199,8 @@ std::vector<Variant> metaformer() {
                             .mixers = {kPool, kPool, kPool, kPool},
                             .norm = MetaNorm::kGroupNorm1,
                             .v1 = true,
-                            .layer_scale = size.layer_scale}));
+                            .layer_scale = size.layer_scale},
+                           size.name[0] == 'm' ? 0.95 : 0.9));
   }
   const std::vector<std::pair<std::string, std::vector<Mixer>>> v2 = {
       {"poolformerv2", {kPool, kPool, kPool, kPool}},
@@ -170,11 +219,9 @@ std::vector<Variant> metaformer() {
       {"convformer", {kSep, kSep, kSep, kSep}}, {"caformer", {kSep, kSep, kAttn, kAttn}}};
   for (const auto& [family, mixers] : v3) {
     for (const Size& size : conv_sizes()) {
-      list.push_back(variant(family + "_" + size.name, family,
-                             {.depths = size.depths,
-                              .widths = size.widths,
-                              .mixers = mixers,
-                              .mlp_head = true}));
+      list.push_back(variant(
+          family + "_" + size.name, family,
+          {.depths = size.depths, .widths = size.widths, .mixers = mixers, .mlp_head = true}));
     }
   }
   list.push_back(variant("poolformer_nano", "poolformer",
