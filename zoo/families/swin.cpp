@@ -57,6 +57,12 @@ class Head : public nn::Module {
   nn::Linear& fc_;
 };
 
+// The grid that timm sizes a stage's windows by: halves rounded down, though merging pads and so
+// rounds up.
+int64_t nominal(int64_t pixels, size_t stage) {
+  return std::max<int64_t>(pixels / kPatch >> stage, 1);
+}
+
 std::shared_ptr<nn::Network> build(const Variant& variant, const BuildOptions& options,
                                    const Description& d) {
   if (options.input[1] < kPatch || options.input[2] < kPatch) {
@@ -76,12 +82,12 @@ std::shared_ptr<nn::Network> build(const Variant& variant, const BuildOptions& o
       network->add_block(stage + ".downsample",
                          std::make_shared<nn::PatchMerging>(width / 2, width));
     }
-    const nn::FeatureShape grid = network->feature_at(network->positions() - 1);
+    const int64_t h = nominal(options.input[1], s), w = nominal(options.input[2], s);
     for (int64_t i = 0; i < d.depths[s]; ++i, ++index) {
-      network->add_block(stage + ".blocks." + std::to_string(i),
-                         std::make_shared<nn::SwinBlock>(
-                             width, d.heads << s, grid.h, grid.w, d.windows[s], i % 2 == 1,
-                             drop_path_at(options.drop_path, index, total)));
+      network->add_block(
+          stage + ".blocks." + std::to_string(i),
+          std::make_shared<nn::SwinBlock>(width, d.heads << s, h, w, d.windows[s], i % 2 == 1,
+                                          drop_path_at(options.drop_path, index, total)));
     }
   }
   network->set_head("", std::make_shared<Head>(d.width << (d.depths.size() - 1), options.classes));
@@ -111,10 +117,9 @@ std::string rename(nn::State& state) {
 }
 
 void resample(nn::State& state, const BuildOptions& options, const Description& d) {
-  int64_t h = options.input[1] / kPatch, w = options.input[2] / kPatch;
-  for (size_t s = 0; s < d.depths.size(); ++s, h = (h + 1) / 2, w = (w + 1) / 2) {
-    const int64_t rows = 2 * std::min(h, d.windows[s]) - 1;
-    const int64_t columns = 2 * std::min(w, d.windows[s]) - 1;
+  for (size_t s = 0; s < d.depths.size(); ++s) {
+    const int64_t rows = 2 * std::min(nominal(options.input[1], s), d.windows[s]) - 1;
+    const int64_t columns = 2 * std::min(nominal(options.input[2], s), d.windows[s]) - 1;
     for (int64_t i = 0; i < d.depths[s]; ++i) {
       const auto found = state.find("layers." + std::to_string(s) + ".blocks." + std::to_string(i) +
                                     ".attn.relative_position_bias_table");
