@@ -47,6 +47,7 @@ class Sources {
     BuildOptions options;
     options.input = variant.input;
     options.input[0] = plan_.input[0];
+    options.naming = part.naming;
     return build_network(part.model, options);
   }
 
@@ -265,6 +266,7 @@ Reassembly reassemble(const PartitionFile& partition, const ReassembleOptions& o
       block.model = range.model;
       block.weights = source.model->weights;
       block.sha256 = source.model->sha256;
+      block.naming = source.model->naming;
       block.first = range.first;
       block.last = range.last;
       if (k == 0) {

@@ -65,6 +65,7 @@ Json model_json(const DissectedModel& model, const fs::path& file) {
   if (any_prefix) json["prefix_tokens"] = prefix;
   if (!model.weights.empty()) json["weights"] = relative_to(file, model.weights);
   if (!model.sha256.empty()) json["sha256"] = model.sha256;
+  if (!model.naming.empty()) json["naming"] = model.naming;
   return json;
 }
 
@@ -104,6 +105,7 @@ DissectedModel model_from(const Json& json, const std::string& where, const fs::
   }
   model.weights = resolve(file, get_or<std::string>(json, "weights", here, ""));
   model.sha256 = get_or<std::string>(json, "sha256", here, "");
+  model.naming = get_or<std::string>(json, "naming", here, "");
   return model;
 }
 
@@ -197,13 +199,17 @@ Json partition_to_json(const PartitionFile& partition, const fs::path& file) {
 }
 
 Json part_json(const PlanFile::Part& part, const fs::path& file) {
-  return {{"model", part.model}, {"weights", relative_to(file, part.weights)}, {"sha256", part.sha256}};
+  Json json = {
+      {"model", part.model}, {"weights", relative_to(file, part.weights)}, {"sha256", part.sha256}};
+  if (!part.naming.empty()) json["naming"] = part.naming;
+  return json;
 }
 
 PlanFile::Part part_from(const Json& json, const std::string& where, const fs::path& file) {
   return {get<std::string>(json, "model", where),
           resolve(file, get_or<std::string>(json, "weights", where, "")),
-          get_or<std::string>(json, "sha256", where, "")};
+          get_or<std::string>(json, "sha256", where, ""),
+          get_or<std::string>(json, "naming", where, "")};
 }
 
 Json end_json(const nn::FeatureShape& shape) {
@@ -416,12 +422,10 @@ PlanFile read_plan(const fs::path& path) {
 void write_plan(const fs::path& path, const PlanFile& plan) {
   Json blocks = Json::array(), stitches = Json::array();
   for (const PlanFile::Block& block : plan.blocks) {
-    const Json part = part_json(block, path);
-    blocks.push_back({{"model", block.model},
-                      {"first", block.first},
-                      {"last", block.last},
-                      {"weights", part["weights"]},
-                      {"sha256", block.sha256}});
+    Json part = part_json(block, path);
+    part["first"] = block.first;
+    part["last"] = block.last;
+    blocks.push_back(std::move(part));
   }
   for (const PlanFile::Stitch& stitch : plan.stitches) {
     stitches.push_back({{"mode", stitch.mode},

@@ -33,6 +33,7 @@ struct DissectedModel {
   std::string name;
   std::filesystem::path weights;  // may be empty: then nothing can be assembled from it
   std::string sha256;             // of the weights
+  std::string naming;             // as in their card
   std::vector<std::string> nodes;
   std::vector<nn::Cost> costs;                 // per node
   std::vector<nn::FeatureShape> in, out;       // per node
@@ -86,6 +87,7 @@ struct PlanFile {
     std::string model;
     std::filesystem::path weights;
     std::string sha256;
+    std::string naming;  // what its weights' card said: the network is built accordingly
   };
   struct Stem {
     std::optional<Part> part;  // the network's own stem, or a fresh one:

@@ -1,5 +1,7 @@
 #include "kintsugi/nn/blocks/norm_act.h"
 
+#include "kintsugi/nn/layers/acting_norms.h"
+
 namespace kintsugi::nn {
 
 std::shared_ptr<Module> make_norm(Norm norm, int64_t channels, double weight) {
@@ -10,9 +12,18 @@ std::shared_ptr<Module> make_norm(Norm norm, int64_t channels, double weight) {
       return std::make_shared<GroupNorm>(32, channels, 1e-5, true, weight);
     case Norm::kGroupWidth16:
       return std::make_shared<GroupNorm>(channels / 16, channels, 1e-5, true, weight);
+    case Norm::kEvoS0:
+      return std::make_shared<EvoNormS0>(channels);
+    case Norm::kFilterResponse:
+      return std::make_shared<FilterResponseNorm>(channels);
   }
   fail(ErrorKind::kMissing, "norm: no module for number ", int(norm));
 }
+
+NormAct::NormAct(Norm norm, int64_t channels, Act act)
+    : norm_(adopt("", make_norm(norm, channels))),
+      act_(child<Activation>(
+          "act", norm == Norm::kEvoS0 || norm == Norm::kFilterResponse ? Act::kNone : act)) {}
 
 ConvNormAct::ConvNormAct(int64_t in, int64_t out, const Conv2d::Options& options, Act act,
                          double norm_weight, Norm norm)

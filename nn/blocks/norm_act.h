@@ -9,6 +9,8 @@ enum class Norm {
   kBatch,
   kGroup32,       // 32 groups (Wu and He 2018)
   kGroupWidth16,  // groups of 16 channels
+  kEvoS0,         // these two are activations at once
+  kFilterResponse,
 };
 
 // `weight`: the initial scale.
@@ -17,8 +19,7 @@ std::shared_ptr<Module> make_norm(Norm norm, int64_t channels, double weight = 1
 // timm's NormAct: the norm's tensors stand directly under its name.
 class NormAct : public Module {
  public:
-  NormAct(Norm norm, int64_t channels, Act act)
-      : norm_(adopt("", make_norm(norm, channels))), act_(child<Activation>("act", act)) {}
+  NormAct(Norm norm, int64_t channels, Act act);
 
  protected:
   Variable forward(const Variable& x) override { return act_(norm_(x)); }

@@ -1,7 +1,9 @@
 // Layers that few families need, against plain loops written for the test.
 #include "kintsugi/autograd/ops/elementwise.h"
 #include "kintsugi/autograd/ops/reduce.h"
+#include "kintsugi/nn/blocks/regnet.h"
 #include "kintsugi/nn/blocks/resnet.h"
+#include "kintsugi/nn/blocks/resnetv2.h"
 #include "kintsugi/nn/layers/blur_pool.h"
 #include "kintsugi/nn/layers/channel_attention.h"
 #include "kintsugi/nn/layers/standardised_conv.h"
@@ -133,5 +135,49 @@ TEST_CASE("layers: He's option A slices the grid and pads channels with zeros") 
               (padded ? 0 : in[size_t((c - 1) * 16 + r * 8 + k * 2)]));
       }
     }
+  }
+}
+
+TEST_CASE("layers: a dropped path leaves the shortcut") {
+  const auto check = [](nn::Module& block, const char* name) {
+    INFO(std::string(name));
+    Generator generator(9);
+    block.initialise(generator);
+    nn::State state = block.state();
+    for (auto& [key, tensor] : state) {  // the last norm starts at zero
+      if (key.ends_with("bn2.weight") || key.ends_with("bn3.weight") ||
+          key.ends_with("bn.weight")) {
+        tensor.fill(1);
+      }
+    }
+    block.load_state(state);
+    const Tensor x = random_tensor({32, 32, 4, 4}, 10, 0, 1, DType::kF32);  // ReLU leaves it
+    const auto in = x.to_vector<double>();
+    const auto equal_rows = [&] {
+      const auto got = run(block, x).to_vector<double>();
+      int64_t rows = 0;
+      for (size_t n = 0; n < 32; ++n) {
+        rows += std::equal(got.begin() + long(n * 512), got.begin() + long((n + 1) * 512),
+                           in.begin() + long(n * 512));
+      }
+      return rows;
+    };
+    CHECK(equal_rows() == 0);
+    block.train();
+    Context::current().generator = Generator(11);
+    const int64_t dropped = equal_rows();
+    CHECK(dropped >= 8);
+    CHECK(dropped <= 24);
+  };
+  nn::BasicBlock basic(32, 32, {.drop_path = 0.5});
+  check(basic, "basic");
+  nn::Bottleneck bottleneck(32, 8, {.drop_path = 0.5});
+  check(bottleneck, "bottleneck");
+  nn::RegNetBlock regnet(32, 32, {.width = 32, .groups = 4, .se_channels = 8, .drop_path = 0.5});
+  check(regnet, "regnet");
+  for (const auto norm :
+       {nn::Norm::kBatch, nn::Norm::kGroup32, nn::Norm::kEvoS0, nn::Norm::kFilterResponse}) {
+    nn::PreActBasic preact(32, 32, {.norm = norm, .drop_path = 0.5});
+    check(preact, "pre-activation");
   }
 }

@@ -4,8 +4,10 @@
 #include <filesystem>
 #include <regex>
 
+#include "kintsugi/zoo/assemble.h"
 #include "kintsugi/zoo/load.h"
 #include "tests/support/compare.h"
+#include "tests/support/formula.h"
 
 using namespace kintsugi;
 namespace fs = std::filesystem;
@@ -81,4 +83,30 @@ TEST_CASE("naming: a card keeps whose names its weights had") {
   }
   zoo::save_network(scratch.path / "ours.safetensors", *loaded.network, loaded.card);
   CHECK(zoo::load_network("", scratch.path / "ours.safetensors").card.naming == "torchvision");
+}
+
+TEST_CASE("naming: a plan builds its parts as their weights' code has them") {
+  // torchvision's MobileNetV3 differs from timm's in its batch norms' epsilon.
+  Scratch scratch;
+  const zoo::Variant& variant = zoo::find_variant("mobilenetv3_small_100");
+  const auto logits = [&](const std::string& naming) {
+    zoo::PlanFile plan;
+    plan.input = variant.input;
+    plan.classes = 5;
+    plan.preprocessing = variant.preprocessing;
+    zoo::PlanFile::Block block;
+    block.model = variant.name;
+    block.naming = naming;
+    block.first = block.last = 1;
+    plan.stem.part = block;
+    plan.blocks.push_back(block);
+    zoo::write_plan(scratch.path / "plan.json", plan);
+    const auto network = zoo::build_plan(zoo::read_plan(scratch.path / "plan.json"));
+    test::fill_by_formula(*network, 1);
+    autograd::NoGrad no_grad;
+    return (*network)(nn::Variable(test::formula_images({1, 3, 64, 64}))).value();
+  };
+  const Tensor timm = logits(""), torchvision = logits("torchvision");
+  CHECK(test::error_of(torchvision, timm) > 1e-5);
+  CHECK(test::error_of(torchvision, timm) < 1e-1);
 }

@@ -1,6 +1,7 @@
 // ResNets with pre-activation: https://arxiv.org/abs/1603.05027, in timm's forms, and Big Transfer
 // (BiT), with group norm, standardised kernels and several times the width:
-// https://arxiv.org/abs/1912.11370.
+// https://arxiv.org/abs/1912.11370;
+// EvoNorm https://arxiv.org/abs/2004.02967, filter response norm https://arxiv.org/abs/1911.09737.
 #include "kintsugi/nn/blocks/resnetv2.h"
 #include "kintsugi/autograd/ops/layout.h"
 #include "kintsugi/nn/blocks/heads.h"
@@ -124,6 +125,8 @@ std::vector<Variant> resnetv2() {
       variant("resnetv2_152", {true, d152}),
       variant("resnetv2_152d", {true, d152, StemKind::kDeep}),
       variant("resnetv2_50d_gn", {true, d34, StemKind::kDeep, nn::Norm::kGroup32}, {0.95}),
+      variant("resnetv2_50d_evos", {true, d34, StemKind::kDeep, nn::Norm::kEvoS0}, {0.95}),
+      variant("resnetv2_50d_frn", {true, d34, StemKind::kDeep, nn::Norm::kFilterResponse}),
       variant("resnetv2_50x1_bit", bit(d34, 1)),
       variant("resnetv2_50x3_bit", bit(d34, 3), large),
       variant("resnetv2_101x1_bit", bit(d101, 1), large),
