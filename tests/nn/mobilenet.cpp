@@ -49,10 +49,10 @@ TEST_CASE("mobile blocks: every parameter learns, and dropped paths leave the sh
       Generator generator(3);
       block->initialise(generator);
       block->train();
-      const nn::Variable x(random_tensor({3, 8, 5, 7}, 1));
+      const nn::Variable x(random_tensor({3, 8, 5, 7}, 1).to(DType::kF32));
       const nn::Variable y = (*block)(x);
       REQUIRE(y.shape() == x.shape());
-      y.backward(random_tensor(y.shape(), 2));
+      y.backward(random_tensor(y.shape(), 2).to(DType::kF32));
       for (const auto& [name, parameter] : block->named_parameters()) {
         CHECK_MESSAGE(parameter.grad().defined(), name);
       }
