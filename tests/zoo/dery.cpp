@@ -68,22 +68,11 @@ size_t index_of(const nn::Network& network, const std::string& name) {
   return 0;
 }
 
-bool all_known(const Published& published) {
-  return std::all_of(published.ranges.begin(), published.ranges.end(), [](const Range& range) {
-    return std::any_of(zoo::catalog().begin(), zoo::catalog().end(),
-                       [&](const zoo::Variant& v) { return v.name == range.model; });
-  });
-}
-
 }  // namespace
 
 TEST_CASE("dery: the published assemblies from our blocks and stitches") {
   for (const Published& published : kPublished) {
     INFO(std::string(published.name));
-    if (!all_known(published)) {
-      MESSAGE("skipped ", std::string(published.name), ": the catalog lacks a network of it");
-      continue;
-    }
     nn::Network network(published.name, {3, 224, 224}, 1000);
     int64_t trained = 0;
     for (size_t r = 0; r < published.ranges.size(); ++r) {
