@@ -48,7 +48,7 @@ nn::TrainOptions trainer_options(const TrainSettings& settings, int64_t steps) {
 
 // Returns the seconds of earlier sittings.
 double go_on_from(nn::Trainer& trainer, const Resume& resume, const TrainSettings& settings) {
-  zoo::Weights stored = zoo::read_weights(resume.checkpoint);
+  zoo::Weights stored = zoo::read_weights(resume.checkpoint, {.unwrap = false});
   const auto require = [&](const char* key, const std::string& now) {
     const std::string then = stored.metadata[key];
     if (then == now) return;

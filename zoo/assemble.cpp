@@ -303,7 +303,7 @@ LoadedNetwork load_plan(const PlanFile& plan, uint64_t seed) {
             .labels = plan.labels};
   if (!plan.weights.empty()) {
     auto network = build(plan, false, seed);
-    network->load_state(std::move(read_weights(plan.weights).tensors));
+    network->load_state(std::move(read_weights(plan.weights, {.unwrap = false}).tensors));
     return {network, card};
   }
   auto network = build(plan, true, seed);

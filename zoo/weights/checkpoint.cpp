@@ -132,7 +132,7 @@ Source open_source(const File& file, const ReadOptions& options) {
 Weights read_weights(const std::filesystem::path& path, const ReadOptions& options) {
   const auto file = std::make_shared<const MappedFile>(path);
   Source source = open_source(file, options);
-  unwrap(source.tensors);
+  if (options.unwrap) unwrap(source.tensors);
   Weights weights;
   weights.metadata = std::move(source.metadata);
   for (auto& [name, make] : source.tensors) weights.tensors[name] = make();

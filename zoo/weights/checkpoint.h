@@ -17,6 +17,7 @@ struct Weights {
 struct ReadOptions {
   bool widen_halves = true;      // f16 and bf16 arrive as f32 (exact); otherwise as stored
   bool refuse_nonfinite = true;  // NaN or infinity in a tensor is an Error, as check_finite says it
+  bool unwrap = true;            // strangers' wrappings go (see read_weights); our own have none
   uint64_t most_unpacked = 0;    // bytes that packed tensors may take beside the file's own size;
                                  // at least 64 MB
 };
