@@ -110,4 +110,20 @@ Assembly evaluate(const ReassemblyProblem& problem, const std::vector<size_t>& c
 ReassemblyResult reassemble(const ReassemblyProblem& problem, const ReassemblyOptions& options = {},
                             const Control& control = {});
 
+struct ReassemblyFront {
+  std::vector<Assembly> assemblies;  // one for each point of the front, best objective first
+  bool complete = false;             // nothing is missing and nothing is beaten
+  double bound = 0;                  // no assembly has a greater objective
+  double gap = 0;  // of the first assembly's objective to the bound; 0 where complete
+  double seconds = 0;
+  uint64_t labels = 0;
+  std::string reason;  // if there is none: why, and what would help
+};
+
+// The Pareto front: the assemblies within the budgets that no other beats in the objective and in
+// the costs of `resources` (indices), by label setting with dominance. Out of time or stopped:
+// assemblies of which none found beats another, not complete; with none: throws kInterrupted.
+ReassemblyFront pareto_front(const ReassemblyProblem& problem, const std::vector<size_t>& resources,
+                             const Control& control = {});
+
 }  // namespace kintsugi::solvers

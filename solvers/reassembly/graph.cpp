@@ -55,6 +55,35 @@ Graph make_graph(const ReassemblyProblem& problem) {
   return graph;
 }
 
+std::vector<Matrix> least_endings(const Graph& graph) {
+  const size_t resources = graph.resources();
+  std::vector<Matrix> least;
+  for (const auto& nodes : graph.nodes) least.emplace_back(nodes.size(), resources, kUnlimited);
+  std::fill(least.back().values.begin(), least.back().values.end(), 0.0);
+  for (size_t k = graph.stages() - 1; k-- > 0;) {
+    for (size_t a = 0; a < graph.nodes[k].size(); ++a) {
+      for (size_t b = 0; b < graph.nodes[k + 1].size(); ++b) {
+        if (graph.arc_value[k](a, b) == kNever) continue;
+        for (size_t r = 0; r < resources; ++r) {
+          const double step = graph.costs(k, a, b)[r] + graph.nodes[k + 1][b].cost[r];
+          least[k](a, r) = std::min(least[k](a, r), step + least[k + 1](b, r));
+        }
+      }
+    }
+  }
+  return least;
+}
+
+std::vector<std::vector<size_t>> later_stages(const Graph& graph) {
+  std::vector<std::vector<size_t>> later(graph.stages(), std::vector<size_t>(graph.models, 0));
+  for (size_t k = graph.stages() - 1; k-- > 0;) {
+    std::vector<char> seen(graph.models, 0);
+    for (const Node& node : graph.nodes[k + 1]) seen[node.model] = 1;
+    for (size_t m = 0; m < graph.models; ++m) later[k][m] = later[k + 1][m] + size_t(seen[m]);
+  }
+  return later;
+}
+
 double Graph::value_of(const Path& path) const {
   double value = 0;
   for (size_t k = 0; k < path.size(); ++k) {

@@ -64,6 +64,11 @@ Answer solve_labels(const Graph& graph, const Clock& clock);
 Answer solve_glpk(const Graph& graph, const Clock& clock);
 Answer solve_exhaustive(const Graph& graph, const Clock& clock);
 
+// [stage](node, resource): the least that any ending of a node costs; kUnlimited: it has none.
+std::vector<Matrix> least_endings(const Graph& graph);
+// [stage][network]: how many later stages have a candidate of it.
+std::vector<std::vector<size_t>> later_stages(const Graph& graph);
+
 // Why a problem has no answer, and what would help.
 void explain(const ReassemblyProblem& problem, const Clock& clock, ReassemblyResult& result);
 

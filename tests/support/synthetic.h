@@ -7,6 +7,7 @@
 
 #include "kintsugi/solvers/partition.h"
 #include "kintsugi/solvers/reassembly.h"
+#include "kintsugi/solvers/stitch_graph.h"
 
 namespace kintsugi::solvers::test {
 
@@ -29,6 +30,21 @@ inline std::vector<float> features(Random& random, size_t rows, size_t cols, dou
   std::vector<float> out(rows * cols);
   for (float& v : out) v = float(mean + normal(random));
   return out;
+}
+
+// Nodes of the 24 networks of DeRy's zoo (arXiv 2210.17409, appendix), in its order.
+inline const std::vector<size_t> kDeryDepths = {16, 33, 8,  16, 16, 16, 16, 16, 12, 12, 12, 12,
+                                                12, 24, 15, 27, 27, 27, 18, 21, 27, 17, 20, 14};
+
+// Those, or as many networks of 12 to 50 nodes as are asked for.
+inline std::vector<size_t> zoo_depths(size_t networks, uint64_t seed) {
+  if (networks <= kDeryDepths.size()) {
+    return {kDeryDepths.begin(), kDeryDepths.begin() + ptrdiff_t(networks)};
+  }
+  Random random(seed);
+  std::vector<size_t> depths(networks);
+  for (size_t& depth : depths) depth = 12 + below(random, 39);
+  return depths;
 }
 
 // A zoo whose positions are alike where their relative depths are: each network bends depth in its
@@ -115,6 +131,40 @@ inline ReassemblyProblem random_problem(const ProblemShape& shape, uint64_t seed
       Candidate& c = problem.stages[seed % shape.stages][seed % shape.networks];
       c.forced = !c.forbidden;
     }
+  }
+  return problem;
+}
+
+// Networks of some 10^7 params, the greater the better; later nodes hold more params, and a stitch
+// costs what the similarity of its ends falls short of 1. Values are multiples of 2^-30: their sums
+// are exact in any order.
+inline StitchGraphProblem random_stitch_graph(const std::vector<size_t>& nodes, uint64_t seed) {
+  Random random(seed + 1000);
+  const auto dyadic = [](double x) { return std::round(std::ldexp(x, 30)) * 0x1p-30; };
+  StitchGraphProblem problem;
+  problem.resources = {{"params"}, {"macs"}};
+  problem.stitch_value = zoo(nodes, 0.03, seed).similarity;
+  for (const size_t count : nodes) {
+    StitchNetwork network;
+    const double scale = std::exp(normal(random)), whole = 1e7 * scale / double(count);
+    const double quality = 3 + 0.3 * std::log(scale) + 0.1 * normal(random);
+    for (size_t p = 0; p < count; ++p) {
+      const double depth = (double(p) + 0.5) / double(count);
+      network.nodes.push_back({.value = dyadic(quality * (0.5 + uniform(random)) / double(count)),
+                               .cost = {std::round(whole * 2 * depth * (0.5 + uniform(random))),
+                                        std::round(80 * whole * (0.5 + uniform(random)))}});
+    }
+    network.stem_cost = {std::round(9000 * scale), std::round(1e8 * scale)};
+    network.head_cost = {std::round(1e6 * scale), std::round(1e6 * scale)};
+    problem.networks.push_back(std::move(network));
+  }
+  const size_t positions = problem.stitch_value.rows;
+  problem.stitch_cost.assign(2, Matrix(positions, positions));
+  for (size_t i = 0; i < problem.stitch_value.values.size(); ++i) {
+    double& value = problem.stitch_value.values[i];
+    value = dyadic(value - 1);
+    problem.stitch_cost[0].values[i] = std::round(1e5 * std::exp(normal(random)));
+    problem.stitch_cost[1].values[i] = std::round(2e7 * std::exp(normal(random)));
   }
   return problem;
 }
