@@ -89,6 +89,55 @@ int reassembly(Session& session) {
   return 0;
 }
 
+int front(Session& session) {
+  bench::FrontBenchOptions options;
+  if (!session.parse(
+          "The whole Pareto front of a reassembly over params and MACs.",
+          {{"--networks", &options.networks, "candidates of each stage", "Options", false, 1},
+           {"--stages", &options.stages, "of the assembly", "Options", false, 1},
+           {"--share", &options.share, "of typical costs that the budgets allow", "Options", false,
+            0},
+           {"--seeds", &options.seeds, "so many problems", "Options", false, 1},
+           {"--time-limit", &options.time_limit, "seconds of each", "Options", false, 0.001}})) {
+    return 0;
+  }
+  bench::bench_front(std::cout, options);
+  return 0;
+}
+
+int stitch_graph(Session& session) {
+  bench::StitchGraphBenchOptions options;
+  if (!session.parse(
+          "The Pareto front over all cuts of all networks at once.",
+          {{"--networks", &options.networks, "of the zoo", "Options", false, 2},
+           {"--stitches", &options.stitches, "at most", "Options", false, 0},
+           {"--slack", &options.slack, "of relative depth that a stitch may bridge", "Options",
+            false, 0},
+           {"--seeds", &options.seeds, "so many zoos", "Options", false, 1},
+           {"--time-limit", &options.time_limit, "seconds of each", "Options", false, 0.001}})) {
+    return 0;
+  }
+  bench::bench_stitch_graph(std::cout, options);
+  return 0;
+}
+
+int naswot(Session& session) {
+  bench::NaswotBenchOptions options;
+  if (!session.parse(
+          "The assembly of the greatest NASWOT, proven.",
+          {{"--networks", &options.networks, "candidates of each stage", "Options", false, 1},
+           {"--stages", &options.stages, "of the assembly", "Options", false, 1},
+           {"--inputs", &options.inputs, "of the kernels", "Options", false, 1},
+           {"--share", &options.share, "of typical costs that the budgets allow", "Options", false,
+            0},
+           {"--seeds", &options.seeds, "so many problems", "Options", false, 1},
+           {"--time-limit", &options.time_limit, "seconds of each", "Options", false, 0.001}})) {
+    return 0;
+  }
+  bench::bench_naswot(std::cout, options);
+  return 0;
+}
+
 int ceilings(Session& session) {
   if (!session.parse("What this machine can do at most.", {})) return 0;
   print_ceilings();
@@ -102,6 +151,9 @@ constexpr apps::Command kBenches[] = {
     {"similarity", "streaming CKA at a real zoo's shapes: seconds and memory", similarity},
     {"partition", "the exact partition beside the paper's heuristic", partition},
     {"reassembly", "the exact reassembly by labels and by GLPK", reassembly},
+    {"front", "the Pareto front of a reassembly", front},
+    {"naswot", "the assembly of the greatest NASWOT, proven", naswot},
+    {"stitch-graph", "the Pareto front over all cuts of all networks", stitch_graph},
 };
 
 }  // namespace

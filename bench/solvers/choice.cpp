@@ -12,20 +12,6 @@ namespace {
 
 using namespace solvers;
 
-// Nodes of the 24 networks of DeRy's zoo (arXiv 2210.17409, appendix), in its order.
-const std::vector<size_t> kDeryDepths = {16, 33, 8,  16, 16, 16, 16, 16, 12, 12, 12, 12,
-                                         12, 24, 15, 27, 27, 27, 18, 21, 27, 17, 20, 14};
-
-std::vector<size_t> depths_of(size_t networks, uint64_t seed) {
-  if (networks <= kDeryDepths.size()) {
-    return {kDeryDepths.begin(), kDeryDepths.begin() + ptrdiff_t(networks)};
-  }
-  test::Random random(seed);
-  std::vector<size_t> depths(networks);
-  for (size_t& depth : depths) depth = 12 + test::below(random, 39);
-  return depths;
-}
-
 PartitionProblem problem_of(const zoo::SimilarityFile& file) {
   PartitionProblem problem;
   for (const auto& model : file.models) {
@@ -56,10 +42,11 @@ void bench_partition(std::ostream& out, const PartitionBenchOptions& options) {
   std::vector<std::vector<std::string>> rows{
       {"seed", "epsilon", "objective", "bound", "gap", "seconds", "swaps below", "k-means below"}};
   for (int64_t seed = 0; seed < (options.similarity.empty() ? options.seeds : 1); ++seed) {
-    PartitionProblem problem = options.similarity.empty()
-                                   ? test::zoo(depths_of(size_t(options.networks), uint64_t(seed)),
-                                               options.noise, uint64_t(seed))
-                                   : problem_of(zoo::read_similarity(options.similarity));
+    PartitionProblem problem =
+        options.similarity.empty()
+            ? test::zoo(test::zoo_depths(size_t(options.networks), uint64_t(seed)), options.noise,
+                        uint64_t(seed))
+            : problem_of(zoo::read_similarity(options.similarity));
     problem.sets = size_t(options.k);
     for (const double epsilon : {0.2, 0.5, 1.0}) {
       problem.epsilon = epsilon;

@@ -37,4 +37,35 @@ struct ReassemblyBenchOptions {
 // Our labels beside GLPK, and the k best.
 void bench_reassembly(std::ostream& out, const ReassemblyBenchOptions& options);
 
+struct FrontBenchOptions {
+  int64_t networks = 24;
+  int64_t stages = 4;
+  double share = 1;  // of a typical assembly's costs that the budgets allow
+  int64_t seeds = 5;
+  double time_limit = 60;
+};
+// The Pareto front of a reassembly.
+void bench_front(std::ostream& out, const FrontBenchOptions& options);
+
+struct StitchGraphBenchOptions {
+  int64_t networks = 24;
+  int64_t stitches = 3;
+  double slack = 0.10;
+  int64_t seeds = 5;
+  double time_limit = 60;
+};
+// The Pareto front over all cuts of all networks.
+void bench_stitch_graph(std::ostream& out, const StitchGraphBenchOptions& options);
+
+struct NaswotBenchOptions {
+  int64_t networks = 24;
+  int64_t stages = 4;
+  int64_t inputs = 32;
+  double share = 0.35;
+  int64_t seeds = 5;
+  double time_limit = 60;
+};
+// The proven optimum of NASWOT, beside the best of 500 candidates at random.
+void bench_naswot(std::ostream& out, const NaswotBenchOptions& options);
+
 }  // namespace kintsugi::bench

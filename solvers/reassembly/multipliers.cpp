@@ -6,7 +6,8 @@
 namespace kintsugi::solvers::reassembly {
 
 // Rows: the resources first, then the networks that could exceed their cap, then the no-goods.
-Multipliers::Multipliers(const Graph& graph) : graph_(graph) {
+Multipliers::Multipliers(const Graph& graph, std::vector<std::vector<double>> extra)
+    : graph_(graph), extra_(std::move(extra)) {
   for (const double budget : graph.budget) {
     const bool binds = budget > 0 && budget < kUnlimited;
     unit_.push_back(binds ? budget : 0);
@@ -52,7 +53,7 @@ void Multipliers::price() {
   for (size_t k = 0; k < graph_.stages(); ++k) {
     for (size_t n = 0; n < graph_.nodes[k].size(); ++n) {
       const Node& node = graph_.nodes[k][n];
-      double net = node.value;
+      double net = node.value + (extra_.empty() ? 0 : extra_[k][n]);
       for (size_t r = 0; r < resources; ++r) net -= rate[r] * node.cost[r];
       for (const Term& term : node_terms_[k][n]) net -= prices_[term.row] * term.coefficient;
       net_node_[k][n] = net;
@@ -71,6 +72,12 @@ void Multipliers::price() {
   }
   constant_ = 0;
   for (size_t row = 0; row < limit_.size(); ++row) constant_ += prices_[row] * limit_[row];
+}
+
+double Multipliers::value_of(const Path& path) const {
+  double value = graph_.value_of(path);
+  for (size_t k = 0; k < extra_.size(); ++k) value += extra_[k][path[k]];
+  return value;
 }
 
 // Fills rest_ backwards; returns the bound and the path that attains it (empty: there is none).
@@ -126,7 +133,7 @@ void Multipliers::optimise(size_t rounds, Path& best, double& best_value, const 
       stale = 0;
     }
     if (graph_.admits(path)) {
-      if (const double value = graph_.value_of(path); value > best_value) {
+      if (const double value = value_of(path); value > best_value) {
         best_value = value;
         best = path;
       }

@@ -9,7 +9,8 @@ namespace kintsugi::solvers::reassembly {
 
 class Multipliers {
  public:
-  explicit Multipliers(const Graph& graph);
+  // `extra`: what each node, [stage][node], is worth besides; empty: nothing.
+  explicit Multipliers(const Graph& graph, std::vector<std::vector<double>> extra = {});
 
   // Subgradient descent of the bound; every path on the way that admits() offers `best` a better
   // one.
@@ -27,9 +28,11 @@ class Multipliers {
     double coefficient;
   };
   void price();
+  double value_of(const Path& path) const;
   double longest(Path& path);
 
   const Graph& graph_;
+  std::vector<std::vector<double>> extra_;
   std::vector<double> limit_;  // right-hand side of each row, scaled
   std::vector<double> unit_;   // of each resource; 0: its budget binds nothing
   std::vector<std::vector<std::vector<Term>>> node_terms_;  // [stage][node], caps and no-goods

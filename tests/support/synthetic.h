@@ -5,6 +5,8 @@
 #include <cmath>
 #include <random>
 
+#include "kintsugi/solvers/naswot.h"
+#include "kintsugi/solvers/naswot_choice.h"
 #include "kintsugi/solvers/partition.h"
 #include "kintsugi/solvers/reassembly.h"
 #include "kintsugi/solvers/stitch_graph.h"
@@ -165,6 +167,45 @@ inline StitchGraphProblem random_stitch_graph(const std::vector<size_t>& nodes, 
     value = dyadic(value - 1);
     problem.stitch_cost[0].values[i] = std::round(1e5 * std::exp(normal(random)));
     problem.stitch_cost[1].values[i] = std::round(2e7 * std::exp(normal(random)));
+  }
+  return problem;
+}
+
+// Kernels of random codes that share a structure: blocks of 40 to 400 units over a few directions.
+inline NaswotProblem random_naswot(const ProblemShape& shape, size_t inputs, uint64_t seed) {
+  NaswotProblem problem;
+  problem.assembly = random_problem(shape, seed);
+  for (auto& stage : problem.assembly.stages) {
+    for (Candidate& c : stage) c.value = 0;
+  }
+  for (auto& table : problem.assembly.stitches) {
+    for (auto& row : table) {
+      for (Stitch& s : row) s.value = 0;
+    }
+  }
+  Random random(seed + 2000);
+  constexpr size_t kDirections = 12;
+  const std::vector<float> latent = features(random, inputs, kDirections);
+  for (const auto& stage : problem.assembly.stages) {
+    problem.kernels.emplace_back();
+    for (size_t c = 0; c < stage.size(); ++c) {
+      const size_t units = 40 + below(random, 361);
+      const double noise = 0.3 + uniform(random);
+      const std::vector<float> mixing = features(random, units, kDirections);
+      std::vector<float> x = features(random, inputs, units);
+      for (size_t i = 0; i < inputs; ++i) {
+        for (size_t u = 0; u < units; ++u) {
+          double sum = 2 * noise * double(x[i * units + u]);
+          for (size_t d = 0; d < kDirections; ++d) {
+            sum += double(latent[i * kDirections + d]) * double(mixing[u * kDirections + d]);
+          }
+          x[i * units + u] = float(sum);
+        }
+      }
+      Naswot naswot(inputs);
+      naswot.add(x.data(), inputs, units);
+      problem.kernels.back().push_back(naswot.kernel());
+    }
   }
   return problem;
 }
