@@ -6,7 +6,9 @@
 #include "kintsugi/apps/report/report.h"
 #include "kintsugi/apps/text.h"
 #include "kintsugi/apps/training.h"
+#include "kintsugi/zoo/partition.h"
 #include "kintsugi/zoo/proxies/naswot.h"
+#include "kintsugi/zoo/similarity.h"
 #include "kintsugi/zoo/weights/atomic_file.h"
 
 namespace kintsugi::apps {

@@ -12,7 +12,8 @@
 #include "kintsugi/solvers/reassembly.h"
 #include "kintsugi/zoo/datasets/dataset.h"
 #include "kintsugi/zoo/dissect.h"
-#include "kintsugi/zoo/files.h"
+#include "kintsugi/zoo/files/partition_file.h"
+#include "kintsugi/zoo/files/plan_file.h"
 
 namespace kintsugi::zoo {
 

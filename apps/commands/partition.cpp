@@ -3,7 +3,7 @@
 #include "kintsugi/apps/commands/commands.h"
 #include "kintsugi/apps/progress.h"
 #include "kintsugi/apps/text.h"
-#include "kintsugi/zoo/dissect.h"
+#include "kintsugi/zoo/partition.h"
 
 namespace kintsugi::apps::commands {
 

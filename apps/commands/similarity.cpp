@@ -3,7 +3,7 @@
 #include "kintsugi/apps/commands/commands.h"
 #include "kintsugi/apps/json.h"
 #include "kintsugi/apps/progress.h"
-#include "kintsugi/zoo/dissect.h"
+#include "kintsugi/zoo/similarity.h"
 
 namespace kintsugi::apps::commands {
 

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "kintsugi/zoo/assemble.h"
-#include "kintsugi/zoo/files.h"
+#include "kintsugi/zoo/files/partition_file.h"
+#include "kintsugi/zoo/files/plan_file.h"
+#include "kintsugi/zoo/files/similarity_file.h"
 
 namespace kintsugi::apps {
 

@@ -3,7 +3,7 @@
 #include "bench/solvers/solvers.h"
 #include "kintsugi/apps/text.h"
 #include "kintsugi/engine/core/error.h"
-#include "kintsugi/zoo/files.h"
+#include "kintsugi/zoo/files/similarity_file.h"
 #include "tests/support/synthetic.h"
 
 namespace kintsugi::bench {

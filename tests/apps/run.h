@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "kintsugi/zoo/datasets/subset.h"
-#include "kintsugi/zoo/files.h"
+#include "kintsugi/zoo/files/zoo_file.h"
 #include "kintsugi/zoo/load.h"
 
 namespace kintsugi::test {

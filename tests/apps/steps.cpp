@@ -1,4 +1,5 @@
 // similarity, partition, reassemble and what follows them, and the demo that does it all.
+#include "kintsugi/zoo/files/plan_file.h"
 #include "tests/apps/run.h"
 
 using namespace kintsugi;

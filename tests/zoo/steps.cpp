@@ -4,7 +4,8 @@
 
 #include "kintsugi/zoo/assemble.h"
 #include "kintsugi/zoo/datasets/sources.h"
-#include "kintsugi/zoo/dissect.h"
+#include "kintsugi/zoo/partition.h"
+#include "kintsugi/zoo/similarity.h"
 #include "kintsugi/zoo/proxies/naswot.h"
 #include "tests/support/compare.h"
 

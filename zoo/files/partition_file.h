@@ -1,0 +1,37 @@
+// PARTITION.json: where networks are cut, and which blocks do the same job.
+// Reading checks all that the steps rely on: kFormat with the field's name. Another major version is
+// refused, unknown fields are ignored, paths are relative to the file.
+#pragma once
+
+#include <optional>
+
+#include "kintsugi/solvers/matrix.h"
+#include "kintsugi/zoo/files/dissected.h"
+
+namespace kintsugi::zoo {
+
+struct PartitionFile {
+  int64_t k = 0;
+  double epsilon = 0;
+  std::string size_bound = "ceil";
+  std::vector<DissectedModel> models;
+  std::vector<std::vector<int64_t>> cuts;  // per model, K-1 positions
+  struct Set {
+    BlockRange anchor;
+    std::vector<BlockRange> blocks;
+    std::vector<double> similarity;  // of each block to the anchor
+  };
+  std::vector<Set> sets;
+  // (K-1, blocks of set k, blocks of set k+1): similarity of the left's output and the right's input.
+  std::vector<solvers::Matrix> stitches;
+  double objective = 0, bound = 0, gap = 0, seconds = 0;
+  struct Heuristic {
+    double objective = 0, seconds = 0;
+  };
+  std::optional<Heuristic> heuristic;  // the paper's, beside it
+};
+PartitionFile read_partition(const std::filesystem::path& path);
+void write_partition(const std::filesystem::path& path, const PartitionFile& file);
+std::string partition_json(const PartitionFile& file);  // what `partition --json` prints
+
+}  // namespace kintsugi::zoo
