@@ -1,5 +1,7 @@
 #include "kintsugi/engine/cpu/simd/pack.h"
 
+#include <utility>
+
 #include "kintsugi/engine/cpu/simd/lanes.h"
 
 namespace kintsugi::cpu::KINTSUGI_ISA {
@@ -7,15 +9,10 @@ namespace kintsugi::cpu::KINTSUGI_ISA {
 namespace {
 
 // Lanes of a and b alternating: the first half of both, and the second.
-inline void riffle(Vec a, Vec b, Vec& low, Vec& high) {
-  VecInt first{}, second{};
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes; ++i) {
-    first[i] = i / 2 + (i % 2) * kLanes;
-    second[i] = first[i] + kLanes / 2;
-  }
-  low = __builtin_shuffle(a, b, first);
-  high = __builtin_shuffle(a, b, second);
+template <int... kLane>
+inline void riffle(Vec a, Vec b, Vec& low, Vec& high, std::integer_sequence<int, kLane...>) {
+  low = __builtin_shufflevector(a, b, (kLane / 2 + (kLane % 2) * kLanes)...);
+  high = __builtin_shufflevector(a, b, (kLane / 2 + (kLane % 2) * kLanes + kLanes / 2)...);
 }
 
 // A deck of kLanes vectors, riffled log2(kLanes) times, is transposed.
@@ -25,7 +22,8 @@ inline void transpose(Vec (&v)[kLanes]) {
     Vec next[kLanes];
 #pragma GCC unroll 8
     for (int i = 0; i < kLanes / 2; ++i) {
-      riffle(v[i], v[i + kLanes / 2], next[2 * i], next[2 * i + 1]);
+      riffle(v[i], v[i + kLanes / 2], next[2 * i], next[2 * i + 1],
+             std::make_integer_sequence<int, kLanes>());
     }
 #pragma GCC unroll 16
     for (int i = 0; i < kLanes; ++i) v[i] = next[i];
