@@ -37,6 +37,9 @@ nn::BatchSource batches_of(std::shared_ptr<zoo::Loader> loader,
 nn::Evaluation evaluate(nn::Network& network, const zoo::Card& card,
                         std::shared_ptr<const zoo::Dataset> data, int64_t batch_size,
                         const std::function<void(int64_t images)>& progress, std::stop_token stop) {
+  if (card.classes == 0) {
+    fail(ErrorKind::kUsage, network.name(), " has no classifier, only features");
+  }
   if (int64_t(data->classes().size()) > network.classes()) {
     fail(ErrorKind::kUsage, "data: got ", data->classes().size(), " classes, expected at most the ",
          network.classes(), " of the network ", network.name());

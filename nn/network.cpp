@@ -97,6 +97,10 @@ void Network::add_block(const std::string& name, std::shared_ptr<Module> block,
 void Network::set_head(const std::string& name, std::shared_ptr<Module> head) {
   head->set_path(name);
   const Shape out = record_shapes(*head, feature_at(positions() - 1).tensor_shape(1)).first;
+  if (classes_ == 0 && out.rank() == 2) {
+    classes_ = out[1];
+    classifier.clear();
+  }
   if (out != Shape{1, classes_}) {
     fail(ErrorKind::kShape, "network ", name_, ": the head gives ", out, ", expected ",
          Shape{1, classes_});

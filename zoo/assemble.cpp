@@ -162,7 +162,7 @@ Reassembly reassemble(const PartitionFile& partition, const ReassembleOptions& o
     const auto known = std::find_if(catalog().begin(), catalog().end(),
                                     [&](const Variant& v) { return v.name == model.name; });
     if (known != catalog().end()) {
-      BuildOptions build{.classes = options.classes};
+      BuildOptions build{.classes = options.classes != 0 ? options.classes : -1};
       source.card = card_of(*known);
       if (options.classes == 0 && !model.weights.empty() &&
           std::filesystem::exists(model.weights)) {

@@ -52,7 +52,7 @@ Card card_from(const std::map<std::string, std::string>& metadata, const std::st
 }
 
 void check_card(const Card& card, const std::string& where) {
-  if (card.classes < 1) fail(ErrorKind::kFormat, where, ": got ", card.classes, " classes");
+  if (card.classes < 0) fail(ErrorKind::kFormat, where, ": got ", card.classes, " classes");
   for (const double value : card.preprocessing.std) {
     if (!(value > 0))
       fail(ErrorKind::kFormat, where, ": got std ", value, ", expected more than 0");

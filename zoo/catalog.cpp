@@ -66,11 +66,10 @@ const Variant& find_variant(const std::string& name) {
 std::shared_ptr<nn::Network> build_network(const std::string& name, const BuildOptions& options) {
   const Variant& variant = find_variant(name);
   BuildOptions filled = options;
-  if (filled.classes == 0) filled.classes = variant.classes;
+  if (filled.classes < 0) filled.classes = variant.classes;
   if (filled.input.rank() == 0) filled.input = variant.input;
-  if (filled.classes < 0 || filled.input.rank() != 3 || filled.input.numel() < 1) {
-    fail(ErrorKind::kUsage, "model ", name, ": got ", filled.classes, " classes and input ",
-         filled.input, ", expected classes and (C,H,W)");
+  if (filled.input.rank() != 3 || filled.input.numel() < 1) {
+    fail(ErrorKind::kUsage, "model ", name, ": got input ", filled.input, ", expected (C,H,W)");
   }
   auto network = variant.build(variant, filled);
   network->set_path("");

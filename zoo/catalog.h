@@ -25,7 +25,7 @@ Preprocessing clip_preprocessing(double crop_pct);  // OpenAI CLIP's
 Preprocessing fashion_mnist_preprocessing();
 
 struct BuildOptions {
-  int64_t classes = 0;      // 0: the variant's
+  int64_t classes = -1;     // below 0: the variant's; 0: no classifier, the pooled features are the output
   Shape input = {};         // (C,H,W); rank 0: the variant's
   double drop_path = 0;     // of the last block; grows linearly from 0 (Huang et al. 2016)
   std::string naming = {};  // whose code the weights come from, as Variant::rename told; "": timm
@@ -35,7 +35,7 @@ struct Variant {
   std::string name;
   std::string family;  // the paper's name: "resnet", "regnet", "vit"
   Shape input{3, 224, 224};
-  int64_t classes = 1000;  // 0: no classifier; the pooled features are the output
+  int64_t classes = 1000;  // 0: no classifier
   Preprocessing preprocessing = imagenet_preprocessing();
   // Builds with classes, input and drop_path filled in. Shape-only weights.
   std::function<std::shared_ptr<nn::Network>(const Variant&, const BuildOptions&)> build = {};

@@ -51,6 +51,34 @@ std::vector<std::string> labels_in(const Json& config, const std::string& where)
   return labels;
 }
 
+// What a network was built with, beside its name. What would change the network and is not known
+// here is refused: the weights would load and mean something else.
+void take_model_args(const Json& config, Card& card, const std::string& where) {
+  if (!config.contains("model_args") || config.at("model_args").is_null()) return;
+  const Json& args = config.at("model_args");
+  if (!args.is_object()) fail(ErrorKind::kFormat, where, ": model_args is no object");
+  for (const auto& [name, value] : args.items()) {
+    const bool only_for_training = name == "drop_rate" || name == "drop_path_rate" ||
+                                   name == "attn_drop_rate" || name == "proj_drop_rate" ||
+                                   name == "patch_drop_rate" || name == "pos_drop_rate";
+    if (only_for_training) continue;
+    if (name == "img_size") {
+      const Shape size = value.is_array() ? shape_from(args, "img_size", 2, where)
+                                          : Shape{get<int64_t>(args, "img_size", where),
+                                                  get<int64_t>(args, "img_size", where)};
+      card.input[1] = size[0];
+      card.input[2] = size[1];
+    } else if (name == "in_chans") {
+      card.input[0] = get<int64_t>(args, "in_chans", where);
+    } else if (name == "num_classes") {
+      card.classes = get<int64_t>(args, "num_classes", where);
+    } else {
+      fail(ErrorKind::kFormat, where, ": model_args: got '", name,
+           "', expected img_size, in_chans, num_classes or a drop rate");
+    }
+  }
+}
+
 }  // namespace
 
 Card card_of_hub(const fs::path& folder) {
@@ -68,6 +96,7 @@ Card card_of_hub(const fs::path& folder) {
   images.crop_pct = get_or(trained, "crop_pct", where, images.crop_pct);
   images.interpolation = get_or(trained, "interpolation", where, images.interpolation);
   if (trained.contains("input_size")) card.input = shape_from(trained, "input_size", 3, where);
+  take_model_args(config, card, where);
   card.licence = get_or<std::string>(trained, "license", where, "");
   const auto classes = get_or(trained, "num_classes", where, card.classes);
   card.classes = get_or(config, "num_classes", where, classes);

@@ -50,10 +50,41 @@ BuildOptions build_options(const Card& card) {
   return options;
 }
 
+void set_size(Shape& input, const Shape& size) {
+  if (size.rank() == 0) return;
+  if (size.rank() != 2) fail(ErrorKind::kUsage, "size: got ", size, ", expected (H,W)");
+  input[1] = size[0];
+  input[2] = size[1];
+}
+
+// By its name, since weights are never JSON but for an index of shards.
+bool is_plan(const std::filesystem::path& path) {
+  const std::string name = path.string();
+  return name.ends_with(".json") && !name.ends_with(".index.json") &&
+         std::filesystem::is_regular_file(path);
+}
+
+void check_plan_options(const PlanFile& plan, const std::filesystem::path& path,
+                        const LoadOptions& options) {
+  const Shape own{plan.input[1], plan.input[2]};
+  if (options.size.rank() > 0 && options.size != own) {
+    fail(ErrorKind::kUsage, path.string(), ": got images of ", options.size, ", expected ", own,
+         ", the plan's");
+  }
+  if (options.classes > 0 && options.classes != plan.classes) {
+    fail(ErrorKind::kUsage, path.string(), ": a plan has its own classes, ", plan.classes);
+  }
+}
+
 }  // namespace
 
 LoadedNetwork load_network(const std::string& model, const std::filesystem::path& path,
                            const LoadOptions& options) {
+  if (model.empty() && is_plan(path)) {
+    const PlanFile plan = read_plan(path);
+    check_plan_options(plan, path, options);
+    return load_plan(plan, options.seed);
+  }
   const bool hub = std::filesystem::is_directory(path);
   ReadOptions reading;
   // What is packed may unpack to what the network needs, with its optimizer's two moments.
@@ -74,11 +105,13 @@ LoadedNetwork load_network(const std::string& model, const std::filesystem::path
   }
   BuildOptions build = build_options(card);
   build.drop_path = options.drop_path;
-  if (options.size > 0) build.input[1] = build.input[2] = options.size;
+  set_size(build.input, options.size);
   const Variant& variant = find_variant(card.architecture);
   const std::string naming = variant.rename ? variant.rename(weights.tensors) : "";
   if (!naming.empty()) build.naming = naming;
-  const auto probe = build_network(card.architecture, build);
+  BuildOptions with_head = build;
+  with_head.classes = std::max<int64_t>(1, build.classes);
+  const auto probe = build_network(card.architecture, with_head);
   unfold_norms(weights.tensors, *probe);
   // A file of another number of input channels or classes than its card or the catalog says is told
   // by its shapes, where the names are there.
@@ -123,35 +156,29 @@ LoadedNetwork fresh_network(const std::string& model, const BuildOptions& option
   Generator generator(seed);
   network->initialise(generator);
   Card card = card_of(find_variant(model));
-  card.classes = network->classes();
+  card.classes = network->classifier.empty() ? 0 : network->classes();
   card.input = network->input();
   adapt_statistics(card.preprocessing, card.input[0]);
   return {network, card};
 }
 
-LoadedNetwork open_network(const std::string& what, bool with_weights) {
+LoadedNetwork open_network(const std::string& what, const LoadOptions& options) {
   namespace fs = std::filesystem;
-  if (fs::is_directory(what)) {
-    if (with_weights) return load_network("", what);
-    const Card card = card_of_hub(what);
-    return {build_network(card.architecture, build_options(card)), card};
+  Card card;
+  if (is_plan(what)) {
+    const PlanFile plan = read_plan(what);
+    check_plan_options(plan, what, options);
+    card = {.classes = plan.classes,
+            .input = plan.input,
+            .preprocessing = plan.preprocessing,
+            .labels = plan.labels};
+    return {build_plan(plan), card};
   }
-  if (fs::is_regular_file(what)) {
-    if (what.ends_with(".json") && !what.ends_with(".index.json")) {
-      const PlanFile plan = read_plan(what);
-      if (with_weights) return load_plan(plan);
-      Card card{.classes = plan.classes,
-                .input = plan.input,
-                .preprocessing = plan.preprocessing,
-                .labels = plan.labels};
-      return {build_plan(plan), card};
-    }
-    return load_network("", what);
-  }
-  if (with_weights)
-    fail(ErrorKind::kUsage, "model: '", what, "' is a name; its weights are missing");
-  const Variant& variant = find_variant(what);
-  return {build_network(what), card_of(variant)};
+  if (fs::is_regular_file(what)) return load_network("", what, options);
+  card = fs::is_directory(what) ? card_of_hub(what) : card_of(find_variant(what));
+  set_size(card.input, options.size);
+  if (options.classes > 0) card.classes = options.classes;
+  return {build_network(card.architecture, build_options(card)), card};
 }
 
 void save_network(const std::filesystem::path& path, const nn::Network& network, const Card& card) {

@@ -21,14 +21,16 @@ struct LoadOptions {
   int64_t classes = 0;  // other than the file's: the classifier is left at its initial values
   int64_t channels =
       0;  // other than the file's: the first kernels are summed or repeated, as timm does
-  int64_t size = 0;   // height and width other than the card's; position embeddings are resampled
+  Shape size = {};     // (H,W) other than the card's: what depends on it is resampled; rank 0: the card's
   uint64_t seed = 0;  // of a new classifier
   double drop_path = 0;
 };
 
-// `weights`: a file of any format that read_weights takes, or a hub folder. `model`: a name of the
+// `weights`: a file of any format that read_weights takes, a hub folder, or (without a model) a
+// PLAN.json. `model`: a name of the
 // catalog, or "" to take the card's. Strict: everything that does not fit is listed at once. A card
-// (a hub folder's config.json is one) sets classes and preprocessing.
+// (a hub folder's config.json is one) sets classes and preprocessing; 0 classes in it: the network
+// has no classifier, and its output is what one would see.
 LoadedNetwork load_network(const std::string& model, const std::filesystem::path& weights,
                            const LoadOptions& options = {});
 
@@ -37,7 +39,7 @@ LoadedNetwork fresh_network(const std::string& model, const BuildOptions& option
 
 // What `inspect` takes: a catalog name (shape-only weights), a weights file with a card, a hub
 // folder or a PLAN.json. Not materialised where only shapes are asked for.
-LoadedNetwork open_network(const std::string& what, bool with_weights);
+LoadedNetwork open_network(const std::string& what, const LoadOptions& options = {});
 
 // Weights with the card, atomically.
 void save_network(const std::filesystem::path& path, const nn::Network& network, const Card& card);

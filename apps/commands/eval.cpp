@@ -11,7 +11,7 @@ namespace kintsugi::apps::commands {
 
 int eval(Session& session) {
   std::string model, weights, folder, split = "test";
-  int64_t batch_size = 128, limit = 0;
+  int64_t size = 0, batch_size = 128, limit = 0;
   zoo::DatasetOptions reading;
   Option which{"--split", &split, "the images"};
   which.choices = {"test", "train"};
@@ -23,12 +23,15 @@ int eval(Session& session) {
            which,
            {"--limit", &limit, "images, the first of the seeded order (0: all)", "Options", false,
             0},
+           {"--img-size", &size, "height and width of the network's input (0: its own)", "Options",
+            false, 0},
            {"--max-pixels", &reading.max_pixels, "of one image file", "Options", false, 1},
            {"--batch-size", &batch_size, "images at a time", "Options", false, 1}})) {
     return 0;
   }
-  const zoo::LoadedNetwork loaded =
-      model.empty() ? zoo::open_network(weights, true) : zoo::load_network(model, weights);
+  zoo::LoadOptions load;
+  if (size > 0) load.size = {size, size};
+  const zoo::LoadedNetwork loaded = zoo::load_network(model, weights, load);
   std::shared_ptr<const zoo::Dataset> data =
       zoo::open_dataset(folder, split == "test" ? zoo::Split::kTest : zoo::Split::kTrain, reading);
   data = first_of(data, limit, session.seed());

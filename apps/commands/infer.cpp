@@ -13,7 +13,7 @@ int infer(Session& session) {
   int64_t batch_size = 64;
   if (!session.parse(
           "Logits of images that are already normalised: X.npy float32 (N,C,H,W) to Y.npy float32 "
-          "(N,classes).",
+          "(N,classes). The network is built for the size of the images.",
           {{"--model", &model, "a catalog name (default: what the weights' card says)"},
            required({"--weights", &weights, "a weights file, a hub folder or a PLAN.json"}),
            required({"--input", &input, "X.npy"}),
@@ -25,12 +25,15 @@ int infer(Session& session) {
   if (x.dtype() != DType::kF32) {
     fail(ErrorKind::kDtype, input, ": got ", name_of(x.dtype()), ", expected f32");
   }
-  const zoo::LoadedNetwork loaded =
-      model.empty() ? zoo::open_network(weights, true) : zoo::load_network(model, weights);
+  if (x.rank() != 4 || x.numel() < 1) {
+    fail(ErrorKind::kShape, input, ": got shape ", x.shape(), ", expected (N,C,H,W), none of them 0");
+  }
+  zoo::LoadOptions load;
+  load.size = {x.size(2), x.size(3)};
+  const zoo::LoadedNetwork loaded = zoo::load_network(model, weights, load);
   nn::Network& network = *loaded.network;
-  if (x.rank() != 4 || Shape{x.size(1), x.size(2), x.size(3)} != network.input() || x.size(0) < 1) {
-    fail(ErrorKind::kShape, input, ": got shape ", x.shape(), ", expected (N,", network.input()[0],
-         ",", network.input()[1], ",", network.input()[2], ") with N at least 1");
+  if (x.size(1) != network.input()[0]) {
+    fail(ErrorKind::kShape, input, ": got ", x.size(1), " channels, expected ", network.input()[0]);
   }
   network.train(false);
   autograd::NoGrad no_grad;

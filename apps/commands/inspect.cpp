@@ -50,17 +50,22 @@ void print_kernels(nn::Network& network, int64_t batch_size) {
 int inspect(Session& session) {
   std::string what;
   bool kernels = false;
-  int64_t batch_size = 1;
+  int64_t batch_size = 1, size = 0;
+  zoo::LoadOptions load;
   if (!session.parse(
           "A network's blocks with shapes, parameters and MACs.",
           {required(
                {"NETWORK", &what, "a catalog name, a weights file or hub folder, or a PLAN.json"}),
+           {"--classes", &load.classes, "other than its own (0: its own)", "Options", false, 0},
+           {"--img-size", &size, "height and width other than its own (0: its own)", "Options",
+            false, 0},
            {"--kernels", &kernels, "run it once: time by operator, reference kernels marked"},
            {"--batch-size", &batch_size, "images of that run", "Options", false, 1}})) {
     return 0;
   }
 
-  const zoo::LoadedNetwork loaded = zoo::open_network(what, false);
+  if (size > 0) load.size = {size, size};
+  const zoo::LoadedNetwork loaded = zoo::open_network(what, load);
   nn::Network& network = *loaded.network;
   const nn::Cost total = network.cost(), stem = network.stem_cost(), head = network.head_cost();
   Json blocks = Json::array();
@@ -84,7 +89,8 @@ int inspect(Session& session) {
                     count(cost.macs)});
   }
   rows.push_back({"head", shape_text(network.feature_at(network.positions() - 1)),
-                  std::to_string(network.classes()) + " classes", count(head.params),
+                  std::to_string(network.classes()) +
+                      (loaded.card.classes > 0 ? " classes" : " features"), count(head.params),
                   count(head.macs)});
   rows.push_back({"all", "", "", count(total.params), count(total.macs)});
 
@@ -92,7 +98,7 @@ int inspect(Session& session) {
     Json result{{"name", network.name()}};
     result.update(cost_json(total));
     result["input"] = json_of(network.input());
-    result["classes"] = network.classes();
+    result["classes"] = loaded.card.classes;
     result["stem"] = cost_json(stem);
     result["blocks"] = std::move(blocks);
     result["head"] = cost_json(head);

@@ -65,19 +65,25 @@ std::vector<double> softmax(const std::vector<float>& logits) {
 int predict(Session& session) {
   std::string model, weights;
   std::vector<std::string> paths;
-  int64_t top = 5, max_pixels = zoo::DatasetOptions().max_pixels;
+  int64_t size = 0, top = 5, max_pixels = zoo::DatasetOptions().max_pixels;
   if (!session.parse(
           "The most probable classes of image files (JPEG or PNG).",
           {required({"IMAGE", &paths, "image files"}),
            {"--model", &model, "a catalog name (default: what the card says)"},
            required({"--weights", &weights, "a weights file, a hub folder or a PLAN.json"}),
            {"--top", &top, "classes to print", "Options", false, 1},
+           {"--img-size", &size, "height and width of the network's input (0: its own)", "Options",
+            false, 0},
            {"--max-pixels", &max_pixels, "of one image file", "Options", false, 1}})) {
     return 0;
   }
-  const zoo::LoadedNetwork loaded =
-      model.empty() ? zoo::open_network(weights, true) : zoo::load_network(model, weights);
+  zoo::LoadOptions load;
+  if (size > 0) load.size = {size, size};
+  const zoo::LoadedNetwork loaded = zoo::load_network(model, weights, load);
   nn::Network& network = *loaded.network;
+  if (loaded.card.classes == 0) {
+    fail(ErrorKind::kUsage, weights, ": the network has no classifier, only features");
+  }
   network.train(false);
   const std::vector<std::string> names = names_of(loaded.card, network.classes());
   zoo::LoaderOptions options = zoo::loader_options(network.input(), loaded.card.preprocessing, 1);

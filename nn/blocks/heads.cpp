@@ -25,12 +25,13 @@ class PointwiseClassifier : public Module {
   Conv2d& conv_;
 };
 
-std::shared_ptr<Module> make_classifier(int64_t in, int64_t out, bool conv) {
-  if (conv) return std::make_shared<PointwiseClassifier>(in, out);
-  return std::make_shared<Linear>(in, out);
-}
-
 }  // namespace
+
+std::shared_ptr<Module> make_classifier(int64_t in, int64_t classes, bool conv) {
+  if (classes == 0) return std::make_shared<Identity>();
+  if (conv) return std::make_shared<PointwiseClassifier>(in, classes);
+  return std::make_shared<Linear>(in, classes);
+}
 
 PoolHead::PoolHead(int64_t channels, int64_t classes, const Options& options)
     : norm_(adopt("norm", options.norm ? std::shared_ptr<Module>(std::make_shared<LayerNorm>(

@@ -1,9 +1,12 @@
-// Heads: from the last feature to logits (N,classes).
+// Heads: from the last feature to logits (N,classes), or to the features that a classifier would see.
 #pragma once
 
 #include "kintsugi/nn/layers/layers.h"
 
 namespace kintsugi::nn {
+
+// The last layer: linear, or a 1x1 convolution of the vector; nothing where `classes` is 0.
+std::shared_ptr<Module> make_classifier(int64_t in, int64_t classes, bool conv = false);
 
 // pool -> [norm] -> classifier: ResNet's, RegNet's, and that of a reassembled network (whose form
 // the reference shares: global average pooling, then a linear layer). Grids, or tokens (mean of

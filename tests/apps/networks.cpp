@@ -76,8 +76,7 @@ TEST_CASE("infer: batches do not matter, and the input is checked") {
   zoo::write_npy(x, random_tensor({5, 3, 28, 28}, 7, -1, 1, DType::kF32));
   Outcome outcome = test::kintsugi(words);
   CHECK(outcome.code == 1);
-  CHECK(outcome.err.find("(5,3,28,28)") != std::string::npos);
-  CHECK(outcome.err.find("(N,1,28,28)") != std::string::npos);
+  CHECK(outcome.err.find("got 3 channels, expected 1") != std::string::npos);
   zoo::write_npy(x, random_tensor({5, 1, 28, 28}, 7));
   outcome = test::kintsugi(words);
   CHECK(outcome.code == 1);

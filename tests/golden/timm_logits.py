@@ -2,11 +2,14 @@
 """Adds networks to timm_logits.json: timm's logits with weights and images from a formula.
 
     timm_logits.py timm_logits.json [NAME[:SIZE[:GAIN]]...]
+    timm_logits.py --sweep timm_sweep.json [NAME...]
 
-Without names: those of NETWORKS that the file lacks. The weights and images are those of
-tests/support/formula.h; GAIN widens the matrices, so that the image's difference survives a deep network.
+Without names: those of NETWORKS that the file lacks; with --sweep, those of timm_counts.json below 150 million
+parameters that it lacks, at timm's own size. The weights and images are those of tests/support/formula.h;
+GAIN widens the matrices, so that the image's difference survives a deep network (a sweep chooses it).
 """
 import json
+import os
 import sys
 import warnings
 
@@ -68,8 +71,8 @@ def build(name, size):
         return timm.create_model(name, num_classes=cfg.num_classes)
 
 
-def logits(name, size, gain):
-    model = build(name, size).eval()
+def logits(name, size, gain, model=None):
+    model = model or build(name, size).eval()
     weights = {k: tensor(k, tuple(v.shape), gain) for k, v in model.state_dict().items()
                if v.is_floating_point()}
     model.load_state_dict(weights, strict=False)
@@ -81,8 +84,49 @@ def logits(name, size, gain):
             "logits": [[float(v) for v in row[:8]] for row in y]}
 
 
+def chosen_gain(name, size):
+    """The first of some gains at which both images can be told apart, else the one that tells most."""
+    model, tried = build(name, size).eval(), []
+    for gain in (1, 1.2, 1.4, 1.6, 0.7):
+        entry = logits(name, size, gain, model)
+        a, b = np.array(entry["logits"])
+        contrast = abs(a - b).max() / entry["scale"]
+        if np.isfinite(contrast):
+            tried.append((contrast, entry))
+            if contrast > 0.01:
+                break
+    contrast, entry = max(tried, key=lambda t: t[0])
+    entry["logits"] = [[float(f"{v:.8g}") for v in row[:4]] for row in entry["logits"]]
+    print(f"{name}: gain {entry['gain']}, scale {entry['scale']:.3g}, between images {contrast:.3g}", flush=True)
+    return entry
+
+
+def sweep(path, names):
+    counts = os.path.join(os.path.dirname(os.path.abspath(__file__)), "timm_counts.json")
+    with open(counts) as f:
+        known = json.load(f)["networks"]
+    about = "As timm_logits.json, at timm's own sizes: every name below 150 million parameters."
+    golden = {"about": about, "networks": []}
+    if os.path.exists(path):
+        with open(path) as f:
+            golden = json.load(f)
+    have = {network["name"] for network in golden["networks"]}
+    wanted = sorted(((v[2], k) for k, v in known.items() if v[1] < 150_000_000))
+    for _, name in wanted:
+        if name in have or (names and name not in names):
+            continue
+        golden["networks"].append(chosen_gain(name, known[name][3][1]))
+        golden["networks"].sort(key=lambda network: network["name"])
+        with open(path + ".part", "w") as f:
+            rows = ",\n".join("  " + json.dumps(n, separators=(",", ":")) for n in golden["networks"])
+            f.write('{\n "about": %s,\n "networks": [\n%s\n ]\n}\n' % (json.dumps(golden["about"]), rows))
+        os.replace(path + ".part", path)
+
+
 def main(path, names):
     warnings.filterwarnings("ignore")
+    if path == "--sweep":
+        return sweep(names[0], names[1:])
     with open(path) as f:
         golden = json.load(f)
     have = {network["name"]: i for i, network in enumerate(golden["networks"])}

@@ -133,7 +133,7 @@ TEST_CASE("steps: from a zoo to a stitched network, through all files") {
     for (const auto& [name, tensor] : want) {
       CHECK(tensor.to_vector<float>() == got.at(name).to_vector<float>());
     }
-    CHECK(zoo::open_network((scratch.path / "trained.json").string(), false).network->cost().params ==
+    CHECK(zoo::open_network((scratch.path / "trained.json").string()).network->cost().params ==
           plan.params);
 
     zoo::freeze_sources(*loaded.network);

@@ -161,8 +161,24 @@ bool png_rows(PngSession& session) {
   return true;
 }
 
+// libpng takes memory for all that a chunk says it holds before it reads it, whatever limit is set.
+void check_chunks(std::span<const std::byte> bytes, const std::string& name) {
+  constexpr size_t kSignature = 8, kFrame = 12;  // length, kind and checksum
+  for (size_t at = kSignature; at + kFrame <= bytes.size();) {
+    uint64_t length = 0;
+    for (size_t i = 0; i < 4; ++i) length = length << 8 | std::to_integer<uint64_t>(bytes[at + i]);
+    if (length > bytes.size() - at - kFrame) {
+      fail(ErrorKind::kFormat, name, ": broken PNG: a chunk of ", length, " bytes where ",
+           bytes.size() - at - kFrame, " are left");
+    }
+    if (std::memcmp(&bytes[at + 4], "IEND", 4) == 0) return;
+    at += kFrame + length;
+  }
+}
+
 DecodedImage decode_png(std::span<const std::byte> bytes, const std::string& name,
                         int64_t max_pixels) {
+  check_chunks(bytes, name);
   PngSession session;
   session.rest = bytes;
   session.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &session, png_fail, png_ignore);

@@ -5,6 +5,7 @@
 
 #include "kintsugi/autograd/ops/layout.h"
 #include "kintsugi/autograd/ops/pool.h"
+#include "kintsugi/nn/blocks/heads.h"
 #include "kintsugi/zoo/families/families.h"
 
 namespace kintsugi::zoo::families {
@@ -82,8 +83,9 @@ class Head : public nn::Module {
                                   std::make_shared<nn::Linear>(d.widths.back(), d.head_hidden)))),
         act_(child<nn::Activation>("head.pre_logits.act",
                                    d.head_hidden > 0 ? Act::kGelu : Act::kNone)),
-        fc_(child<nn::Linear>("head.fc", d.head_hidden > 0 ? d.head_hidden : d.widths.back(),
-                              classes)) {}
+        fc_(adopt("head.fc",
+                  nn::make_classifier(d.head_hidden > 0 ? d.head_hidden : d.widths.back(),
+                                      classes))) {}
 
  protected:
   nn::Variable forward(const nn::Variable& x) override {
@@ -94,7 +96,7 @@ class Head : public nn::Module {
  private:
   nn::Module &norm_pre_, &norm_, &hidden_;
   nn::Activation& act_;
-  nn::Linear& fc_;
+  nn::Module& fc_;
 };
 
 std::shared_ptr<nn::Network> build(const Variant& variant, const BuildOptions& options,

@@ -1,5 +1,6 @@
 // DenseNet: https://arxiv.org/abs/1608.06993.
 #include "kintsugi/nn/blocks/densenet.h"
+#include "kintsugi/nn/blocks/heads.h"
 #include "kintsugi/nn/layers/blur_pool.h"
 #include "kintsugi/zoo/families/families.h"
 
@@ -41,7 +42,7 @@ std::shared_ptr<nn::Module> make_head(int64_t channels, int64_t classes) {
   head->add<nn::BatchNorm2d>("features.norm5", channels);
   head->add<nn::Activation>("act", nn::Act::kRelu);
   head->add<nn::GlobalAvgPool>("global_pool");
-  head->add<nn::Linear>("classifier", channels, classes);
+  head->adopt("classifier", nn::make_classifier(channels, classes));
   return head;
 }
 

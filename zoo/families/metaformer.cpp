@@ -4,6 +4,7 @@
 
 #include "kintsugi/autograd/ops/layout.h"
 #include "kintsugi/autograd/ops/pool.h"
+#include "kintsugi/nn/blocks/heads.h"
 #include "kintsugi/nn/blocks/metaformer.h"
 #include "kintsugi/zoo/families/families.h"
 
@@ -49,8 +50,9 @@ class Head : public nn::Module {
  public:
   Head(int64_t in, int64_t classes, bool mlp)
       : norm_(child<nn::LayerNorm>("norm", in, 1e-6)),
-        fc_(adopt("fc", mlp ? std::shared_ptr<nn::Module>(std::make_shared<MlpHead>(in, classes))
-                            : std::make_shared<nn::Linear>(in, classes))) {}
+        fc_(adopt("fc", mlp && classes > 0
+                            ? std::shared_ptr<nn::Module>(std::make_shared<MlpHead>(in, classes))
+                            : nn::make_classifier(in, classes))) {}
 
  protected:
   nn::Variable forward(const nn::Variable& x) override {

@@ -1,5 +1,6 @@
 // MLP-Mixer: https://arxiv.org/abs/2105.01601. ResMLP: https://arxiv.org/abs/2105.03404. gMLP:
 // https://arxiv.org/abs/2105.08050.
+#include "kintsugi/nn/blocks/heads.h"
 #include "kintsugi/nn/blocks/mixer.h"
 
 #include "kintsugi/autograd/ops/layout.h"
@@ -41,7 +42,7 @@ class Head : public nn::Module {
  public:
   Head(int64_t width, int64_t classes, Form form)
       : norm_(adopt("norm", nn::make_mixer_norm(width, form))),
-        head_(child<nn::Linear>("head", width, classes)) {}
+        head_(adopt("head", nn::make_classifier(width, classes))) {}
 
  protected:
   nn::Variable forward(const nn::Variable& x) override {
@@ -50,7 +51,7 @@ class Head : public nn::Module {
 
  private:
   nn::Module& norm_;
-  nn::Linear& head_;
+  nn::Module& head_;
 };
 
 std::shared_ptr<nn::Network> build(const Variant& variant, const BuildOptions& options,

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kintsugi/engine/ops/layout.h"
+#include "kintsugi/nn/blocks/heads.h"
 
 namespace kintsugi::zoo::families {
 
@@ -133,7 +134,7 @@ std::shared_ptr<nn::Module> make_head(const MobileDescription& d, int64_t in, in
   if (!d.head_after_pool) head->adopt("bn2", d.norm.make(d.head));
   head->add<nn::Activation>("act2", d.act);
   head->add<nn::GlobalAvgPool>("flatten");
-  head->add<nn::Linear>("classifier", d.head, classes);
+  head->adopt("classifier", nn::make_classifier(d.head, classes));
   return head;
 }
 
@@ -148,7 +149,8 @@ std::shared_ptr<nn::Network> build(const Variant& variant, const BuildOptions& o
   std::vector<Block> blocks = blocks_of(d);
   for (size_t i = 0; i < blocks.size(); ++i) {
     Block& block = blocks[i];
-    block.options.drop_path = drop_path_at(options.drop_path, int64_t(i), int64_t(blocks.size()));
+    // timm lets it grow here towards a block that is not there.
+    block.options.drop_path = options.drop_path * double(i) / double(blocks.size());
     network->add_block(block.name,
                        nn::mobile_block(block.kind, block.in, block.out, block.options));
   }

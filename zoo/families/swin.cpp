@@ -1,4 +1,5 @@
 // Swin Transformer: https://arxiv.org/abs/2103.14030. Swin-S3: https://arxiv.org/abs/2111.14725.
+#include "kintsugi/nn/blocks/heads.h"
 #include "kintsugi/nn/blocks/swin.h"
 
 #include <cmath>
@@ -44,7 +45,7 @@ class Head : public nn::Module {
  public:
   Head(int64_t width, int64_t classes)
       : norm_(child<nn::LayerNorm>("norm", width, 1e-5)),
-        fc_(child<nn::Linear>("head.fc", width, classes)) {}
+        fc_(adopt("head.fc", nn::make_classifier(width, classes))) {}
 
  protected:
   nn::Variable forward(const nn::Variable& x) override {
@@ -54,7 +55,7 @@ class Head : public nn::Module {
 
  private:
   nn::LayerNorm& norm_;
-  nn::Linear& fc_;
+  nn::Module& fc_;
 };
 
 // The grid that timm sizes a stage's windows by: halves rounded down, though merging pads and so

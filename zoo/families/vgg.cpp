@@ -4,6 +4,7 @@
 
 #include "kintsugi/autograd/ops/pool.h"
 #include "kintsugi/engine/ops/layout.h"
+#include "kintsugi/nn/blocks/heads.h"
 #include "kintsugi/nn/layers/layers.h"
 #include "kintsugi/zoo/families/families.h"
 
@@ -38,7 +39,7 @@ std::shared_ptr<nn::Module> make_head(int64_t in, int64_t classes) {
   head->add<nn::Conv2d>("pre_logits.fc2", kFeatures, kFeatures, nn::Conv2d::Options{.bias = true});
   head->add<nn::Activation>("act2", nn::Act::kRelu);
   head->add<nn::GlobalAvgPool>("global_pool");
-  head->add<nn::Linear>("head.fc", kFeatures, classes);
+  head->adopt("head.fc", nn::make_classifier(kFeatures, classes));
   return head;
 }
 

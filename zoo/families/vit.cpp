@@ -9,6 +9,7 @@
 #include "kintsugi/autograd/ops/elementwise.h"
 #include "kintsugi/autograd/ops/layout.h"
 #include "kintsugi/autograd/ops/reduce.h"
+#include "kintsugi/nn/blocks/heads.h"
 #include "kintsugi/nn/blocks/vit.h"
 #include "kintsugi/zoo/families/families.h"
 #include "kintsugi/zoo/resample.h"
@@ -209,12 +210,14 @@ class Head : public nn::Module {
         pool_prefix_(d.pool_prefix),
         norm_(adopt("norm", norm_or_none(d.norm_tokens, d))),
         fc_norm_(adopt("fc_norm", norm_or_none(d.norm_pooled, d))),
-        head_(adopt("head", classifier(d, classes))) {
+        head_(adopt("head", nn::make_classifier(d.size.width, classes))) {
     if (pool_ == Description::Pool::kAttention) {
       attention_ = &child<nn::AttentionPool>("attn_pool", d.size.width, d.block.attention,
                                              d.size.mlp_ratio, d.block.act);
     }
-    if (d.distillation_token) head_dist_ = &adopt("head_dist", classifier(d, classes));
+    if (d.distillation_token) {
+      head_dist_ = &adopt("head_dist", nn::make_classifier(d.size.width, classes));
+    }
   }
 
  protected:
@@ -236,10 +239,6 @@ class Head : public nn::Module {
   }
 
  private:
-  static std::shared_ptr<nn::Module> classifier(const Description& d, int64_t classes) {
-    if (classes == 0) return std::make_shared<nn::Identity>();
-    return std::make_shared<nn::Linear>(d.size.width, classes);
-  }
   int64_t grid_tokens_, prefix_;
   Description::Pool pool_;
   bool pool_prefix_;
@@ -251,10 +250,9 @@ class Head : public nn::Module {
 
 std::shared_ptr<nn::Network> build(const Variant& variant, const BuildOptions& options,
                                    const Description& d) {
-  auto network = std::make_shared<nn::Network>(
-      variant.name, options.input, options.classes > 0 ? options.classes : d.size.width);
+  auto network = std::make_shared<nn::Network>(variant.name, options.input, options.classes);
   network->first_conv = "patch_embed.proj.weight";
-  if (options.classes > 0) network->classifier = "head";
+  network->classifier = "head";
   const int64_t h = options.input[1] / d.patch, w = options.input[2] / d.patch;
   const nn::FeatureShape tokens = nn::FeatureShape::tokens(d.size.width, h, w, d.prefix_tokens());
   network->set_stem("", std::make_shared<Stem>(options.input, d), &tokens);

@@ -145,6 +145,11 @@ TEST_CASE("images: sizes beyond the bound and beyond the file") {
   expect_error(ErrorKind::kFormat, "bytes cannot hold 10000 x 10000 pixels",
                [] { decode(png_that_claims(10000, 10000), 100'000'000); });
   refuse(png_that_claims(24, 17), "broken PNG");
+  // Found by the fuzzer: libpng would take 1.8 GB for this before reading it.
+  auto greedy = fixtures::kPng;
+  const std::vector<uint8_t> chunk{0x6e, 0xac, 0, 0x1a, 'e', 'X', 'I', 'f'};
+  greedy.insert(greedy.begin() + 33, chunk.begin(), chunk.end());
+  refuse(greedy, "a chunk of 1856765978 bytes");
 }
 
 TEST_CASE("images: cut at every byte") {

@@ -63,7 +63,7 @@ TEST_CASE("hub: timm's config names the network, its images and its classes") {
   CHECK(loaded.card.preprocessing.interpolation == "bicubic");
   CHECK(loaded.card.labels == std::vector<std::string>{"a coat", "n2"});
   CHECK(loaded.card.licence == "mit");
-  CHECK(zoo::open_network(hub.path().string(), false).card.classes == 10);
+  CHECK(zoo::open_network(hub.path().string()).card.classes == 10);
   expect_error(ErrorKind::kUsage, "holds a resnet_nano, expected a vit_nano_patch4_28",
                [&] { zoo::load_network("vit_nano_patch4_28", hub.path()); });
   // The flat layout of before 2023.
@@ -72,6 +72,31 @@ TEST_CASE("hub: timm's config names the network, its images and its classes") {
   const auto flat = zoo::load_network("", hub.path());
   CHECK(flat.card.preprocessing.mean == std::vector<double>{0.3});
   CHECK(flat.card.labels == std::vector<std::string>{"x"});
+}
+
+TEST_CASE("hub: what a network was built with, beside its name") {
+  const Folder hub;
+  nn::State headless = hub.state;
+  std::erase_if(headless, [](const auto& entry) { return entry.first.starts_with("fc."); });
+  REQUIRE(headless.size() + 2 == hub.state.size());
+  hub.weights("model.safetensors", headless);
+  hub.config(R"({"architecture":"resnet_nano","num_classes":0,"model_args":{"img_size":32,
+    "drop_path_rate":0.1},"pretrained_cfg":{"input_size":[1,28,28]}})");
+  const auto loaded = zoo::load_network("", hub.path());
+  CHECK(loaded.card.classes == 0);
+  CHECK(loaded.network->input() == Shape{1, 32, 32});
+  CHECK(loaded.network->classes() == loaded.network->feature_at(8).c);  // features, pooled
+  same(loaded.network->state(), headless);
+  // Its own file says the same, and a classifier can be put on it.
+  const auto file = hub.path() / "own.safetensors";
+  zoo::save_network(file, *loaded.network, loaded.card);
+  CHECK(zoo::load_network("", file).card.classes == 0);
+  const auto tuned = zoo::load_network("", file, {.classes = 3});
+  CHECK(tuned.network->classes() == 3);
+  CHECK(tuned.card.classes == 3);
+  // Without the config's word, a classifier is missing.
+  hub.config(R"({"architecture":"resnet_nano"})");
+  hub.refuse(ErrorKind::kFormat, "2 missing, 0 unexpected");
 }
 
 TEST_CASE("hub: shards are one checkpoint") {
@@ -105,7 +130,9 @@ TEST_CASE("hostile hub: folders and indices that lie") {
   broken("[]", "field 'architecture' is missing");
   broken(R"({"architecture":7})", "has the wrong type");
   broken(R"({"architecture":"resnet_nano","architecture":"vit"})", "stands twice");
-  broken(R"({"architecture":"resnet_nano","num_classes":0})", "got 0 classes");
+  broken(R"({"architecture":"resnet_nano","num_classes":-1})", "got -1 classes");
+  broken(R"({"architecture":"resnet_nano","model_args":{"act_layer":"gelu"}})", "got 'act_layer'");
+  broken(R"({"architecture":"resnet_nano","model_args":[]})", "model_args is no object");
   broken(R"({"architecture":"resnet_nano","std":[0]})", "got std 0");
   broken(R"({"architecture":"resnet_nano","mean":[0.1,0.2]})", "2 means and 1 deviations");
   broken(R"({"architecture":"resnet_nano","crop_pct":0})", "got crop_pct 0");
