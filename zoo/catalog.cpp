@@ -13,6 +13,7 @@ constexpr std::vector<Variant> (*kFamilies[])() = {
     families::regnet,
     families::mobilenet,
     families::efficientnet,
+    families::mnasnet,
     families::densenet,
     families::vgg,
     families::convnext,

@@ -10,6 +10,7 @@ std::vector<Variant> resnetv2();
 std::vector<Variant> regnet();
 std::vector<Variant> mobilenet();
 std::vector<Variant> efficientnet();
+std::vector<Variant> mnasnet();
 std::vector<Variant> densenet();
 std::vector<Variant> vgg();
 std::vector<Variant> vit();
