@@ -5,35 +5,41 @@
 
 #include "kintsugi/engine/core/error.h"
 #include "kintsugi/solvers/clock.h"
+#include "kintsugi/solvers/dense/centre.h"
 #include "kintsugi/solvers/dense/products.h"
 
 namespace kintsugi::solvers {
 
 namespace {
 
-// Features minus their mean over the images: the Gram is then centred, and a large mean costs no
-// digits.
-std::vector<float> centred(const float* features, size_t images, size_t dim, size_t position) {
-  std::vector<double> mean(dim, 0);
-  for (size_t i = 0; i < images; ++i) {
-    for (size_t c = 0; c < dim; ++c) mean[c] += features[i * dim + c];
-  }
-  for (size_t c = 0; c < dim; ++c) {
-    mean[c] /= double(images);
-    // A NaN or an infinity anywhere in a column shows in its sum: floats cannot overflow a
-    // double's.
-    if (!std::isfinite(mean[c])) {
-      fail(ErrorKind::kNumeric, "similarity: channel ", c, " of position ", position,
-           " holds a NaN or an infinity");
+// From inner products to exp(-d^2 / (2 median d^2)), upper triangles.
+void apply_rbf(std::vector<double>& gram, size_t n) {
+  std::vector<double> diagonal(n), apart;
+  for (size_t i = 0; i < n; ++i) diagonal[i] = gram[i * n + i];
+  apart.reserve(n * (n - 1) / 2);
+  for (size_t i = 0; i < n; ++i) {
+    gram[i * n + i] = 0;
+    for (size_t j = i + 1; j < n; ++j) {
+      double& d = gram[i * n + j];
+      d = std::max(0.0, diagonal[i] + diagonal[j] - 2 * d);
+      apart.push_back(d);
     }
   }
-  std::vector<float> out(images * dim);
-  for (size_t i = 0; i < images; ++i) {
-    for (size_t c = 0; c < dim; ++c) {
-      out[i * dim + c] = float(features[i * dim + c] - mean[c]);
+  // Of all n^2 ordered pairs: n zeros, then every distance twice.
+  const auto smallest = [&](size_t rank) {
+    if (rank < n) return 0.0;
+    const auto at = apart.begin() + ptrdiff_t((rank - n) / 2);
+    std::nth_element(apart.begin(), at, apart.end());
+    return *at;
+  };
+  const double median = (smallest((n * n - 1) / 2) + smallest(n * n / 2)) / 2;
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t j = i; j < n; ++j) {
+      double& d = gram[i * n + j];
+      // More than half of the pairs alike: the limit of a bandwidth that tends to zero.
+      d = d == 0 ? 1 : median > 0 ? std::exp(-d / (2 * median)) : 0;
     }
   }
-  return out;
 }
 
 // K_ij - mean_i - mean_j + mean: what centring the features left by rounding.
@@ -77,13 +83,46 @@ void centre_unbiased(std::vector<double>& gram, size_t n) {
   }
 }
 
+constexpr size_t kSlice = 8192;  // floats of a Gram that are multiplied at once
+
 }  // namespace
+
+double unit_gram(const float* features, size_t images, size_t dim, size_t position,
+                 const CkaOptions& options, float* packed) {
+  const size_t n = images;
+  const std::vector<float> x = dense::centred(features, n, dim, position);
+  std::vector<double> gram(n * n, 0);
+  const dense::Strided<float> rows{x.data(), dim, 1};
+  dense::add_products<float>(n, n, dim, rows, rows, 1, gram.data(), n, dense::Part::kUpper);
+  if (options.kernel == CkaKernel::kRbf) apply_rbf(gram, n);
+  if (options.estimator == CkaEstimator::kUnbiased) {
+    centre_unbiased(gram, n);
+  } else {
+    centre_biased(gram, n);
+  }
+  // Scaled to unit norm where it has one: float32 then never overflows, and the norm, which the
+  // unbiased sums need, is put back at the end of the batch.
+  double norm = 0;
+  for (size_t i = 0; i < n; ++i) {
+    norm += gram[i * n + i] * gram[i * n + i];
+    for (size_t j = i + 1; j < n; ++j) norm += 2 * gram[i * n + j] * gram[i * n + j];
+  }
+  norm = std::sqrt(norm);
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t j = i; j < n; ++j) {
+      const double weight = i == j ? 1 : M_SQRT2;
+      *packed++ = norm > 0 ? float(weight * gram[i * n + j] / norm) : 0;
+    }
+  }
+  return norm;
+}
 
 StreamingCka::StreamingCka(size_t positions, CkaOptions options)
     : positions_(positions),
       options_(options),
+      own_(positions),
+      grams_(positions, nullptr),
       norms_(positions, 0),
-      present_(positions, 0),
       total_(positions, positions) {
   if (positions == 0) fail(ErrorKind::kUsage, "similarity: 0 positions, expected at least 1");
 }
@@ -96,76 +135,66 @@ void StreamingCka::begin_batch(size_t images) {
          least);
   }
   images_ = images;
-  packed_ = images * (images + 1) / 2;
-  if (grams_.size() < positions_ * packed_) grams_.resize(positions_ * packed_);
 }
 
 void StreamingCka::abandon_batch() {
   images_ = 0;
-  std::fill(present_.begin(), present_.end(), uint8_t{0});
+  std::fill(grams_.begin(), grams_.end(), nullptr);
 }
 
-void StreamingCka::add(size_t position, const float* features, size_t images, size_t dim) {
+void StreamingCka::check_position(size_t position) const {
   if (images_ == 0) fail(ErrorKind::kUsage, "similarity: add without begin_batch");
   if (position >= positions_) {
     fail(ErrorKind::kUsage, "similarity: position ", position, " of ", positions_);
   }
-  if (present_[position]) {
+  if (grams_[position]) {
     fail(ErrorKind::kUsage, "similarity: position ", position, " given twice in one batch");
   }
+}
+
+void StreamingCka::add_gram(size_t position, const float* packed, double norm) {
+  check_position(position);
+  grams_[position] = packed;
+  norms_[position] = norm;
+}
+
+void StreamingCka::add(size_t position, const float* features, size_t images, size_t dim) {
+  check_position(position);
   if (images != images_ || dim == 0) {
     fail(ErrorKind::kShape, "similarity: features of position ", position, " are (", images, ", ",
          dim, "), expected (", images_, ", 1 or more)");
   }
-  const std::vector<float> x = centred(features, images, dim, position);
-  std::vector<double> gram(images * images, 0);
-  const dense::Strided<float> rows{x.data(), dim, 1};
-  dense::add_products<float>(images, images, dim, rows, rows, 1, gram.data(), images,
-                             dense::Part::kUpper);
-  if (options_.estimator == CkaEstimator::kUnbiased) {
-    centre_unbiased(gram, images);
-  } else {
-    centre_biased(gram, images);
-  }
-  // Scaled to unit norm where it has one: float32 then never overflows, and the norm, which the
-  // unbiased sums need, is put back at the end of the batch.
-  double norm = 0;
-  for (size_t i = 0; i < images; ++i) {
-    norm += gram[i * images + i] * gram[i * images + i];
-    for (size_t j = i + 1; j < images; ++j) norm += 2 * gram[i * images + j] * gram[i * images + j];
-  }
-  norm = std::sqrt(norm);
-  float* out = grams_.data() + position * packed_;
-  for (size_t i = 0; i < images; ++i) {
-    for (size_t j = i; j < images; ++j) {
-      const double weight = i == j ? 1 : M_SQRT2;
-      *out++ = norm > 0 ? float(weight * gram[i * images + j] / norm) : 0;
-    }
-  }
-  norms_[position] = norm;
-  present_[position] = 1;
+  std::vector<float>& gram = own_[position];
+  gram.resize(packed_gram(images));
+  const double norm = unit_gram(features, images, dim, position, options_, gram.data());
+  add_gram(position, gram.data(), norm);
 }
 
 void StreamingCka::end_batch(const Control& control) {
   if (images_ == 0) fail(ErrorKind::kUsage, "similarity: end_batch without begin_batch");
-  const auto missing = std::find(present_.begin(), present_.end(), uint8_t{0});
-  if (missing != present_.end()) {
-    fail(ErrorKind::kUsage, "similarity: position ", missing - present_.begin(),
+  const auto missing = std::find(grams_.begin(), grams_.end(), nullptr);
+  if (missing != grams_.end()) {
+    fail(ErrorKind::kUsage, "similarity: position ", missing - grams_.begin(),
          " is missing from the batch");
   }
   Clock clock(control);
   Matrix products(positions_, positions_);
-  // Slices of the Grams, so that a stop is seen in time.
-  constexpr size_t kSlice = 8192;
-  for (size_t p = 0; p < packed_; p += kSlice) {
+  // Slices of the Grams side by side: a stop is seen in time, and Grams may lie in files.
+  const size_t packed = packed_gram(images_);
+  std::vector<float> slices(positions_ * std::min(kSlice, packed));
+  for (size_t p = 0; p < packed; p += kSlice) {
     if (clock.stopped()) {
       abandon_batch();
       fail(ErrorKind::kInterrupted, "similarity: stopped");
     }
-    const dense::Strided<float> rows{grams_.data() + p, packed_, 1};
-    dense::add_products<float>(positions_, positions_, std::min(kSlice, packed_ - p), rows, rows, 1,
-                               products.values.data(), positions_, dense::Part::kUpper);
-    clock.report(double(std::min(packed_, p + kSlice)) / double(packed_));
+    const size_t width = std::min(kSlice, packed - p);
+    for (size_t i = 0; i < positions_; ++i) {
+      std::copy_n(grams_[i] + p, width, slices.data() + i * width);
+    }
+    const dense::Strided<float> rows{slices.data(), width, 1};
+    dense::add_products<float>(positions_, positions_, width, rows, rows, 1, products.values.data(),
+                               positions_, dense::Part::kUpper);
+    clock.report(double(p + width) / double(packed));
   }
   const bool unbiased = options_.estimator == CkaEstimator::kUnbiased;
   const double n = double(images_);
@@ -200,12 +229,15 @@ Matrix StreamingCka::similarity() const {
 }
 
 size_t StreamingCka::bytes() const {
-  return grams_.capacity() * sizeof(float) +
-         (total_.values.capacity() + norms_.capacity()) * sizeof(double) + present_.capacity();
+  size_t floats = 0;
+  for (const std::vector<float>& gram : own_) floats += gram.capacity();
+  return floats * sizeof(float) + (total_.values.capacity() + norms_.capacity()) * sizeof(double) +
+         grams_.capacity() * sizeof(float*);
 }
 
 size_t StreamingCka::peak_bytes(size_t images) const {
-  const size_t grams = positions_ * (images * (images + 1) / 2) * sizeof(float);
+  const size_t packed = packed_gram(images);
+  const size_t grams = positions_ * (packed + std::min(kSlice, packed)) * sizeof(float);
   return grams + 2 * positions_ * positions_ * sizeof(double) + images * images * sizeof(double);
 }
 

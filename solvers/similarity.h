@@ -1,8 +1,9 @@
-// Streaming linear CKA between all positions of a zoo, in one pass, without storing features.
+// Streaming CKA between all positions of a zoo, in one pass, without storing features.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kintsugi/solvers/control.h"
@@ -19,14 +20,33 @@ enum class CkaEstimator {
   kUnbiased,
 };
 
-struct CkaOptions {
-  CkaEstimator estimator = CkaEstimator::kBiased;
+enum class CkaKernel {
+  kLinear,  // <x, y>
+  // exp(-|x - y|^2 / (2 med)), med the median of |x - y|^2 over all ordered pairs of the batch,
+  // those of an image with itself included (Kornblith et al.'s code with a threshold of 1).
+  kRbf,
 };
 
+struct CkaOptions {
+  CkaEstimator estimator = CkaEstimator::kBiased;
+  CkaKernel kernel = CkaKernel::kLinear;
+};
+
+// Floats of a batch's packed Gram.
+inline size_t packed_gram(size_t images) {
+  return images * (images + 1) / 2;
+}
+
+// The centred Gram of features (images, dim), row major, scaled to unit norm: its upper triangle,
+// row by row, off-diagonal entries times sqrt 2, into packed_gram(images) floats. Returns the norm.
+// kNumeric, naming the position: a NaN or an infinity.
+double unit_gram(const float* features, size_t images, size_t dim, size_t position,
+                 const CkaOptions& options, float* packed);
+
 // Use: for each mini-batch begin_batch(n); add(p, ...) once for every position p; end_batch().
-// Between begin and end one packed centred Gram of n(n+1)/2 floats is kept per position.
-// Products are taken in float32 over short runs and summed in float64. The result depends on
-// neither the number of threads nor the order of the add calls.
+// Between begin and end one packed Gram is kept per position. Products are taken in float32 over
+// short runs and summed in float64. The result depends on neither the number of threads nor the
+// order of the add calls.
 class StreamingCka {
  public:
   explicit StreamingCka(size_t positions, CkaOptions options = {});
@@ -37,6 +57,9 @@ class StreamingCka {
   // features is (images, dim), row major: the pooled features of one position. They are read now
   // and not kept. kUsage: position out of range, or given twice; kNumeric: a NaN or an infinity.
   void add(size_t position, const float* features, size_t images, size_t dim);
+
+  // The same from what unit_gram made, which must stay where it is until the batch is ended.
+  void add_gram(size_t position, const float* packed, double norm);
 
   // kUsage if a position is missing. On a stop it throws kInterrupted and the batch is forgotten.
   void end_batch(const Control& control = {});
@@ -55,15 +78,16 @@ class StreamingCka {
   size_t peak_bytes(size_t images) const;
 
  private:
+  void check_position(size_t position) const;
+
   size_t positions_;
   CkaOptions options_;
   size_t batches_ = 0;
-  size_t images_ = 0;         // of the open batch; 0 when none is open
-  size_t packed_ = 0;         // floats in one packed Gram: images (images + 1) / 2
-  std::vector<float> grams_;  // (positions, packed_): centred, unit norm, off-diagonal times sqrt 2
-  std::vector<double> norms_;     // of the centred Grams of the open batch
-  std::vector<uint8_t> present_;  // positions added to the open batch
-  Matrix total_;                  // upper triangle: sum of ratios (biased) or of HSIC_1 (unbiased)
+  size_t images_ = 0;                    // of the open batch; 0 when none is open
+  std::vector<std::vector<float>> own_;  // Grams made here, by position
+  std::vector<const float*> grams_;      // of the open batch; null where missing
+  std::vector<double> norms_;            // of the centred Grams of the open batch
+  Matrix total_;  // upper triangle: sum of ratios (biased) or of HSIC_1 (unbiased)
 };
 
 }  // namespace kintsugi::solvers

@@ -69,6 +69,25 @@ double unbiased_hsic(Gram k, Gram l) {
   return (trace + k_sum * l_sum / ((m - 1) * (m - 2)) - 2 * mixed / (m - 2)) / (m * (m - 3));
 }
 
+// exp(-d^2 / (2 median)), distances from the features themselves.
+Gram rbf_of(const std::vector<float>& x, size_t n) {
+  const size_t dim = x.size() / n;
+  Gram out(n, n);
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t j = 0; j < n; ++j) {
+      for (size_t c = 0; c < dim; ++c) {
+        const double apart = double(x[i * dim + c]) - x[j * dim + c];
+        out(i, j) += apart * apart;
+      }
+    }
+  }
+  std::vector<double> sorted = out.values;
+  std::sort(sorted.begin(), sorted.end());
+  const double median = (sorted[(n * n - 1) / 2] + sorted[n * n / 2]) / 2;
+  for (double& v : out.values) v = std::exp(-v / (2 * median));
+  return out;
+}
+
 // [batch][position]: features that share some latent directions.
 std::vector<std::vector<std::vector<float>>> batches_of(const std::vector<size_t>& images,
                                                         const std::vector<size_t>& dims) {
@@ -103,27 +122,65 @@ Matrix stream(const std::vector<std::vector<std::vector<float>>>& batches, size_
 
 }  // namespace
 
-TEST_CASE("similarity: equals the formulas, both estimators, uneven batches") {
+TEST_CASE("similarity: equals the formulas, both estimators and kernels, uneven batches") {
   const std::vector<size_t> dims = {3, 1, 17, 300, 64}, images = {9, 13, 6};
   const auto batches = batches_of(images, dims);
-  const Matrix biased = stream(batches, dims.size(), dims, {CkaEstimator::kBiased});
-  const Matrix unbiased = stream(batches, dims.size(), dims, {CkaEstimator::kUnbiased});
-  for (size_t p = 0; p < dims.size(); ++p) {
-    for (size_t q = 0; q < dims.size(); ++q) {
-      double mean = 0, numerator = 0, left = 0, right = 0;
-      for (size_t b = 0; b < batches.size(); ++b) {
-        const Gram k = gram_of(batches[b][p], images[b]), l = gram_of(batches[b][q], images[b]);
-        mean += biased_hsic(k, l) / std::sqrt(biased_hsic(k, k) * biased_hsic(l, l)) / 3;
-        numerator += unbiased_hsic(k, l);
-        left += unbiased_hsic(k, k);
-        right += unbiased_hsic(l, l);
+  for (const CkaKernel kernel : {CkaKernel::kLinear, CkaKernel::kRbf}) {
+    CAPTURE(int(kernel));
+    const auto of = kernel == CkaKernel::kLinear ? gram_of : rbf_of;
+    const Matrix biased = stream(batches, dims.size(), dims, {CkaEstimator::kBiased, kernel});
+    const Matrix unbiased = stream(batches, dims.size(), dims, {CkaEstimator::kUnbiased, kernel});
+    for (size_t p = 0; p < dims.size(); ++p) {
+      for (size_t q = 0; q < dims.size(); ++q) {
+        double mean = 0, numerator = 0, left = 0, right = 0;
+        for (size_t b = 0; b < batches.size(); ++b) {
+          const Gram k = of(batches[b][p], images[b]), l = of(batches[b][q], images[b]);
+          mean += biased_hsic(k, l) / std::sqrt(biased_hsic(k, k) * biased_hsic(l, l)) / 3;
+          numerator += unbiased_hsic(k, l);
+          left += unbiased_hsic(k, k);
+          right += unbiased_hsic(l, l);
+        }
+        CHECK(biased(p, q) == doctest::Approx(mean).epsilon(2e-6));
+        CHECK(unbiased(p, q) == doctest::Approx(numerator / std::sqrt(left * right)).epsilon(1e-5));
+        CHECK(biased(p, q) == biased(q, p));
       }
-      CHECK(biased(p, q) == doctest::Approx(mean).epsilon(2e-6));
-      CHECK(unbiased(p, q) == doctest::Approx(numerator / std::sqrt(left * right)).epsilon(1e-5));
-      CHECK(biased(p, q) == biased(q, p));
+      CHECK(biased(p, p) == 1);
     }
-    CHECK(biased(p, p) == 1);
   }
+}
+
+TEST_CASE("similarity: RBF where more than half of the distances are zero, and where all are") {
+  // Six images, five of them alike: the bandwidth's limit says alike or not.
+  const std::vector<float> one_apart = {1, 1, 1, 1, 1, 9}, ramp = {1, 2, 3, 4, 5, 60},
+                           constant(6, 0.1f);
+  StreamingCka cka(3, {CkaEstimator::kBiased, CkaKernel::kRbf});
+  cka.begin_batch(6);
+  cka.add(0, one_apart.data(), 6, 1);
+  cka.add(1, ramp.data(), 6, 1);
+  cka.add(2, constant.data(), 6, 1);
+  cka.end_batch();
+  const Matrix s = cka.similarity();
+  CHECK(s(0, 1) > 0.5);
+  CHECK(s(0, 2) == 0);
+}
+
+TEST_CASE("similarity: Grams kept elsewhere give the same bits") {
+  const std::vector<size_t> dims = {5, 40, 2};
+  const auto batches = batches_of({20, 12}, dims);
+  const CkaOptions options{CkaEstimator::kUnbiased, CkaKernel::kRbf};
+  StreamingCka cka(dims.size(), options);
+  for (const auto& batch : batches) {
+    const size_t n = batch[0].size() / dims[0];
+    std::vector<std::vector<float>> kept;
+    cka.begin_batch(n);
+    for (size_t p = 0; p < dims.size(); ++p) {
+      kept.emplace_back(packed_gram(n));
+      const double norm = unit_gram(batch[p].data(), n, dims[p], p, options, kept[p].data());
+      cka.add_gram(p, kept[p].data(), norm);
+    }
+    cka.end_batch();
+  }
+  CHECK(cka.similarity().values == stream(batches, dims.size(), dims, options).values);
 }
 
 TEST_CASE("similarity: invariant to rotation, scale and a large mean") {
@@ -202,9 +259,15 @@ TEST_CASE("similarity: no variance means 0 to all others, tiny and huge scales d
 
 TEST_CASE("similarity: memory stays at the Grams of one batch") {
   StreamingCka cka(434);
-  CHECK(cka.peak_bytes(256) < 80'000'000);
-  cka.begin_batch(256);
-  CHECK(cka.bytes() < 80'000'000);
+  CHECK(cka.peak_bytes(256) < 90'000'000);
+  test::Random random(1);
+  const std::vector<float> x = test::features(random, 256, 3);
+  for (int batch = 0; batch < 2; ++batch) {
+    cka.begin_batch(256);
+    for (size_t p = 0; p < 434; ++p) cka.add(p, x.data(), 256, 3);
+    cka.end_batch();
+    CHECK(cka.bytes() < 64'000'000);
+  }
 }
 
 TEST_CASE("similarity: misuse is an error, a stop forgets the batch") {
