@@ -6,7 +6,7 @@
 
 namespace kintsugi::solvers::partition {
 
-Bounds::Bounds(const Layout& layout) : layout_(layout) {
+Bounds::Bounds(const Layout& layout) : layout_(&layout) {
   const size_t k = layout.sets();
   base_.assign(k + 1, std::vector<size_t>(layout.models()));
   lambda_.resize(k + 1);
@@ -14,72 +14,121 @@ Bounds::Bounds(const Layout& layout) : layout_(layout) {
     size_t width = 0;
     for (size_t i = 0; i < layout.models(); ++i) {
       base_[j][i] = width;
-      width += layout.high(i, j) - layout.low(i, j) + 1;
+      width += layout.states(i, j);
     }
     lambda_[j].assign(width, 0);
   }
   direction_ = lambda_;
+  without_.assign(k, std::vector<double>(layout.models(), kNever));
   candidates_.resize(k);
   best_.assign(k, std::numeric_limits<double>::infinity());
   for (size_t j = 0; j < k; ++j) {
     for (size_t m = 0; m < layout.models(); ++m) {
-      for (size_t out = layout.low(m, j + 1); out <= layout.high(m, j + 1); ++out) {
-        const size_t least = out > layout.cap(m) ? out - layout.cap(m) : 0;
-        for (size_t in = std::max(layout.low(m, j), least); in <= layout.high(m, j) && in < out;
-             ++in) {
-          candidates_[j].push_back({{m, in, out}});
+      if (!layout.may_anchor(m)) continue;
+      const Network& n = layout.network(m);
+      std::vector<std::pair<size_t, size_t>> ways;  // (out, in): those with one end together
+      for (size_t b = layout.fewest(m, j); b <= layout.most(m, j) && b < n.blocks; ++b) {
+        if (b + 1 < layout.fewest(m, j + 1)) continue;
+        for (size_t out = n.low[b + 1]; out <= n.high[b + 1]; ++out) {
+          for (size_t in = std::max(n.low[b], n.first_start[out]); in <= n.high[b] && in < out;
+               ++in) {
+            ways.push_back({out, in});
+          }
         }
       }
+      std::sort(ways.begin(), ways.end());
+      ways.erase(std::unique(ways.begin(), ways.end()), ways.end());
+      for (const auto& [out, in] : ways) candidates_[j].push_back({{m, in, out}});
     }
   }
 }
 
-// Candidates [begin, end) of stage k share their output. First, for every start of every network,
+void Bounds::restrict(size_t k, size_t model) {
+  std::erase_if(candidates_[k], [&](const Candidate& c) { return c.anchor.model != model; });
+}
+
+void Bounds::compute_without() {
+  for (size_t k = 0; k < layout_->sets(); ++k) {
+    for (size_t i = 0; i < layout_->models(); ++i) {
+      const Network& n = layout_->network(i);
+      double best = kNever;
+      const size_t most = std::min(layout_->most(i, k), layout_->most(i, k + 1));
+      for (size_t b = layout_->fewest(i, k + 1); b <= most; ++b) {
+        const double *refund = lambda(k, i, b), *charge = lambda(k + 1, i, b);
+        for (size_t p = n.low[b]; p <= n.high[b]; ++p) best = std::max(best, charge[p] - refund[p]);
+      }
+      without_[k][i] = best;
+    }
+  }
+}
+
+// Candidates [begin, end) of set k share their output. First, for every start of every network,
 // the best end; then, for every candidate, the best start.
 void Bounds::compute_group(size_t k, size_t begin, size_t end, std::vector<double>& scratch,
                            std::vector<double>& bounds) const {
   const Anchor& shared = candidates_[k][begin].anchor;
   scratch.resize(lambda_[k].size());
-  for (size_t i = 0; i < layout_.models(); ++i) {
-    const size_t s0 = layout_.low(i, k), s1 = layout_.high(i, k);
-    const size_t e0 = layout_.low(i, k + 1), e1 = layout_.high(i, k + 1);
-    const double* s_out = layout_.towards(shared.model, shared.out, i);
-    const double* charge = lambda(k + 1, i) - e0;
-    const double* refund = lambda(k, i) - s0;
-    double* best_end = scratch.data() + base_[k][i] - s0;
-    for (size_t s = s0; s <= s1; ++s) {
-      double best = kNever;
-      const size_t last = std::min(e1, s + layout_.cap(i));
-      for (size_t e = std::max(e0, s + 1); e <= last; ++e)
-        best = std::max(best, s_out[e] + charge[e]);
-      best_end[s] = best - refund[s];
-    }
-  }
-  for (size_t n = begin; n < end; ++n) {
-    const Anchor& a = candidates_[k][n].anchor;
-    double sum = 0;
-    for (size_t i = 0; i < layout_.models(); ++i) {
-      const double* s_in = layout_.towards(a.model, a.in, i);
-      if (i == a.model) {
-        const double* s_out = layout_.towards(a.model, a.out, i);
-        sum += s_in[a.in] - lambda(k, i)[a.in - layout_.low(i, k)] + s_out[a.out] +
-               lambda(k + 1, i)[a.out - layout_.low(i, k + 1)];
+  for (size_t i = 0; i < layout_->models(); ++i) {
+    const Network& n = layout_->network(i);
+    const double* s_out = layout_->towards(shared.model, shared.out, i);
+    for (size_t b = layout_->fewest(i, k); b <= layout_->most(i, k); ++b) {
+      double* best_end = scratch.data() + base_[k][i] + layout_->state(i, k, b) - n.low[b];
+      const bool possible = b < n.blocks && b + 1 >= layout_->fewest(i, k + 1);
+      if (!possible) {
+        for (size_t s = n.low[b]; s <= n.high[b]; ++s) best_end[s] = kNever;
         continue;
       }
-      const size_t s0 = layout_.low(i, k), count = layout_.high(i, k) - s0 + 1;
-      const double* best_end = scratch.data() + base_[k][i];
-      double best = kNever;
-#pragma omp simd reduction(max : best)
-      for (size_t s = 0; s < count; ++s) best = std::max(best, s_in[s0 + s] + best_end[s]);
-      sum += best;
+      const double *charge = lambda(k + 1, i, b + 1), *refund = lambda(k, i, b);
+      const size_t least = n.low[b + 1], greatest = n.high[b + 1];
+      for (size_t s = n.low[b]; s <= n.high[b]; ++s) {
+        double best = kNever;
+        const size_t last = std::min(greatest, n.last_end[s]);
+        for (size_t e = std::max(least, s + 1); e <= last; ++e)
+          best = std::max(best, s_out[e] + charge[e]);
+        best_end[s] = best - refund[s];
+      }
     }
-    bounds[n] = sum;
+  }
+  for (size_t c = begin; c < end; ++c) {
+    const Anchor& a = candidates_[k][c].anchor;
+    double sum = 0;
+    for (size_t i = 0; i < layout_->models(); ++i) {
+      const Network& n = layout_->network(i);
+      const double* s_in = layout_->towards(a.model, a.in, i);
+      const size_t fewest = layout_->fewest(i, k), most = layout_->most(i, k);
+      double best = kNever;
+      if (i == a.model) {
+        const double s = s_in[a.in] + layout_->towards(a.model, a.out, i)[a.out];
+        for (size_t b = fewest; b <= most && b < n.blocks; ++b) {
+          if (b + 1 < layout_->fewest(i, k + 1) || a.in < n.low[b] || a.in > n.high[b] ||
+              a.out < n.low[b + 1] || a.out > n.high[b + 1]) {
+            continue;
+          }
+          best = std::max(best, s - lambda(k, i, b)[a.in] + lambda(k + 1, i, b + 1)[a.out]);
+        }
+        sum += best;
+        continue;
+      }
+      const double* best_end = scratch.data() + base_[k][i];
+      for (size_t b = fewest; b <= most; ++b) {
+        const size_t count = n.high[b] - n.low[b] + 1;
+        const double* in = s_in + n.low[b];
+        double here = kNever;
+#pragma omp simd reduction(max : here)
+        for (size_t s = 0; s < count; ++s) here = std::max(here, in[s] + best_end[s]);
+        best = std::max(best, here);
+        best_end += count;
+      }
+      sum += std::max(best, without_[k][i]);
+    }
+    bounds[c] = sum;
   }
 }
 
 bool Bounds::compute(const Clock& clock) {
-  std::vector<std::vector<double>> bounds(layout_.sets());
-  for (size_t k = 0; k < layout_.sets(); ++k) {
+  std::vector<std::vector<double>> bounds(layout_->sets());
+  compute_without();
+  for (size_t k = 0; k < layout_->sets(); ++k) {
     const std::vector<Candidate>& list = candidates_[k];
     bounds[k].resize(list.size());
     std::vector<size_t> groups;
@@ -106,7 +155,7 @@ bool Bounds::compute(const Clock& clock) {
       });
     }
   }
-  for (size_t k = 0; k < layout_.sets(); ++k) {
+  for (size_t k = 0; k < layout_->sets(); ++k) {
     best_[k] = kNever;
     for (size_t n = 0; n < bounds[k].size(); ++n) {
       candidates_[k][n].bound = bounds[k][n];
@@ -124,7 +173,7 @@ double Bounds::total() const {
 
 void Bounds::drop_below(double value) {
   const double sum = total();
-  for (size_t k = 0; k < layout_.sets(); ++k) {
+  for (size_t k = 0; k < layout_->sets(); ++k) {
     const double rest = sum - best_[k];
     std::erase_if(candidates_[k], [&](const Candidate& c) { return c.bound + rest <= value; });
   }
@@ -146,37 +195,48 @@ std::vector<Anchor> Bounds::best_anchors() const {
   return anchors;
 }
 
-std::pair<size_t, size_t> Bounds::best_block(size_t k, size_t model, const Anchor& a) const {
-  if (model == a.model) return {a.in, a.out};
-  const double* s_in = layout_.towards(a.model, a.in, model);
-  const double* s_out = layout_.towards(a.model, a.out, model);
-  const size_t s0 = layout_.low(model, k), e0 = layout_.low(model, k + 1);
+std::pair<size_t, size_t> Bounds::best_way(size_t k, size_t model, const Anchor& a) const {
+  const Network& n = layout_->network(model);
+  const bool own = model == a.model;
+  const double* s_in = layout_->towards(a.model, a.in, model);
+  const double* s_out = layout_->towards(a.model, a.out, model);
   double best = kNever;
-  std::pair<size_t, size_t> block;
-  for (size_t s = s0; s <= layout_.high(model, k); ++s) {
-    const double in = s_in[s] - lambda(k, model)[s - s0];
-    const size_t last = std::min(layout_.high(model, k + 1), s + layout_.cap(model));
-    for (size_t e = std::max(e0, s + 1); e <= last; ++e) {
-      if (const double v = in + s_out[e] + lambda(k + 1, model)[e - e0]; v > best) {
-        best = v;
-        block = {s, e};
+  std::pair<size_t, size_t> way;
+  const auto offer = [&](double value, size_t b, size_t s, size_t c, size_t e) {
+    if (value <= best) return;
+    best = value;
+    way = {layout_->state(model, k, b) + s - n.low[b], layout_->state(model, k + 1, c) + e - n.low[c]};
+  };
+  for (size_t b = layout_->fewest(model, k); b <= layout_->most(model, k); ++b) {
+    const double* refund = lambda(k, model, b);
+    if (b < n.blocks && b + 1 >= layout_->fewest(model, k + 1)) {
+      const double* charge = lambda(k + 1, model, b + 1);
+      for (size_t s = n.low[b]; s <= n.high[b]; ++s) {
+        if (own && s != a.in) continue;
+        const size_t last = std::min(n.high[b + 1], n.last_end[s]);
+        for (size_t e = std::max(n.low[b + 1], s + 1); e <= last; ++e) {
+          if (own && e != a.out) continue;
+          offer(s_in[s] - refund[s] + s_out[e] + charge[e], b, s, b + 1, e);
+        }
       }
     }
+    if (own || b < layout_->fewest(model, k + 1) || b > layout_->most(model, k + 1)) continue;
+    const double* charge = lambda(k + 1, model, b);
+    for (size_t p = n.low[b]; p <= n.high[b]; ++p) offer(charge[p] - refund[p], b, p, b, p);
   }
-  return block;
+  return way;
 }
 
 void Bounds::descend(double step, double target) {
   // How much of the last direction is kept: it damps the zigzag of plain subgradients.
   constexpr double kDeflection = 0.5;
   const std::vector<Anchor> anchors = best_anchors();
-  for (size_t j = 1; j < layout_.sets(); ++j) {
+  for (size_t j = 1; j < layout_->sets(); ++j) {
     for (double& d : direction_[j]) d *= kDeflection;
-    for (size_t i = 0; i < layout_.models(); ++i) {
+    for (size_t i = 0; i < layout_->models(); ++i) {
       double* d = direction_[j].data() + base_[j][i];
-      const size_t low = layout_.low(i, j);
-      d[best_block(j - 1, i, anchors[j - 1]).second - low] += 1 - kDeflection;
-      d[best_block(j, i, anchors[j]).first - low] -= 1 - kDeflection;
+      d[best_way(j - 1, i, anchors[j - 1]).second] += 1 - kDeflection;
+      d[best_way(j, i, anchors[j]).first] -= 1 - kDeflection;
     }
   }
   double norm = 0;
@@ -185,7 +245,7 @@ void Bounds::descend(double step, double target) {
   }
   if (norm < 1e-12) return;
   const double length = step * std::max(total() - target, 1e-9) / norm;
-  for (size_t j = 1; j < layout_.sets(); ++j) {
+  for (size_t j = 1; j < layout_->sets(); ++j) {
     for (size_t w = 0; w < lambda_[j].size(); ++w) lambda_[j][w] -= length * direction_[j][w];
   }
 }

@@ -1,12 +1,13 @@
 // Upper bounds of the partition problem by cut splitting (Lagrangian decomposition).
 //
-// The end of block k and the start of block k + 1 are one cut. Give each its own copy, charge
-// lambda[k](i, c) for ending at c and pay it back for starting there: for any lambda
+// The state in which a network leaves set k and that in which it enters set k + 1 are one. Give each
+// its own copy, charge lambda[k](i, c) for leaving in state c and pay it back for entering so: for
+// any lambda
 //     sum over k of  max over anchors a of  U_k(a)
-//     U_k(a) = sum over networks i of max over blocks (s, e) of i in stage k of
+//     U_k(a) = sum over networks i of max over ways (s, e) of i through set k of
 //              S((s, e), a) - lambda[k-1](i, s) + lambda[k](i, e)
 // bounds the objective, and an anchor whose U_k is too small to reach the incumbent is gone for
-// good.
+// good. A way is a block, or none at all (then s = e and S = 0).
 #pragma once
 
 #include "kintsugi/solvers/clock.h"
@@ -22,6 +23,9 @@ struct Candidate {
 class Bounds {
  public:
   explicit Bounds(const Layout& layout);
+
+  // Leaves set k no anchors but those of one network.
+  void restrict(size_t k, size_t model);
 
   // Recomputes U for the anchors alive, under the current multipliers; false where the clock ran
   // out (then nothing has changed).
@@ -45,19 +49,28 @@ class Bounds {
   const Multipliers& multipliers() const { return lambda_; }
   void set_multipliers(const Multipliers& lambda);
 
-  // lambda[j] of a network, indexed by cut position minus layout.low(model, j).
+  // lambda[j] of a network, by its states of layer j.
   const double* lambda(size_t j, size_t model) const { return lambda_[j].data() + base_[j][model]; }
+  // The same, by point, for the states with b blocks given.
+  const double* lambda(size_t j, size_t model, size_t b) const {
+    return lambda(j, model) + layout_->state(model, j, b) - layout_->network(model).low[b];
+  }
+  // The most that a network gives where it has no block in set k; kNever where it must have one.
+  double without_block(size_t k, size_t model) const { return without_[k][model]; }
 
   void sort_by_bound();
 
  private:
   void compute_group(size_t k, size_t begin, size_t end, std::vector<double>& scratch,
                      std::vector<double>& bounds) const;
-  std::pair<size_t, size_t> best_block(size_t k, size_t model, const Anchor& a) const;
+  void compute_without();
+  // The states in which a network enters and leaves set k at best, for this anchor.
+  std::pair<size_t, size_t> best_way(size_t k, size_t model, const Anchor& a) const;
 
-  const Layout& layout_;
-  std::vector<std::vector<size_t>> base_;  // [cut][network]: where its window begins
-  Multipliers lambda_, direction_;         // [cut][window]
+  const Layout* layout_;
+  std::vector<std::vector<size_t>> base_;  // [layer][network]: where its states begin
+  Multipliers lambda_, direction_;         // [layer][state]
+  std::vector<std::vector<double>> without_;
   std::vector<std::vector<Candidate>> candidates_;
   std::vector<double> best_;
 };

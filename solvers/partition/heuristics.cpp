@@ -13,41 +13,42 @@ namespace {
 // DeRy's inner step: for each pair of neighbouring blocks, one node across the border, forwards or
 // backwards, if that brings the network closer to the anchors. True if anything moved.
 bool swap_nodes(const Layout& layout, size_t model, std::span<const Anchor> anchors, Cuts& cuts) {
+  const Network& n = layout.network(model);
+  std::vector<size_t> sets;  // that have one of its blocks
+  for (size_t k = 0; k + 1 < cuts.size(); ++k) {
+    if (cuts[k] < cuts[k + 1]) sets.push_back(k);
+  }
   bool moved = false;
-  for (size_t k = 1; k + 1 < cuts.size(); ++k) {
+  for (size_t b = 1; b < sets.size(); ++b) {
+    const Anchor &left = anchors[sets[b - 1]], &right = anchors[sets[b]];
+    const size_t begin = cuts[sets[b - 1]], border = cuts[sets[b]], end = cuts[sets[b] + 1];
     const auto value = [&](size_t c) {
-      return layout.similarity(model, c, anchors[k - 1].model, anchors[k - 1].out) +
-             layout.similarity(model, c, anchors[k].model, anchors[k].in);
+      return layout.similarity(model, c, left.model, left.out) +
+             layout.similarity(model, c, right.model, right.in);
     };
-    size_t best = cuts[k];
-    for (const size_t c : {cuts[k] - 1, cuts[k] + 1}) {
-      const bool fits = c > cuts[k - 1] && c < cuts[k + 1] &&
-                        c - cuts[k - 1] <= layout.cap(model) &&
-                        cuts[k + 1] - c <= layout.cap(model);
+    size_t best = border;
+    for (const size_t c : {border - 1, border + 1}) {
+      const bool fits =
+          c > begin && c < end && n.first_start[c] <= begin && n.first_start[end] <= c;
       if (fits && value(c) > value(best)) best = c;
     }
-    moved |= best != cuts[k];
-    cuts[k] = best;
+    moved |= best != border;
+    for (size_t k = sets[b - 1] + 1; k <= sets[b]; ++k) cuts[k] = best;
   }
   return moved;
-}
-
-double recentre(const Layout& layout, const std::vector<Cuts>& cuts, std::vector<Anchor>& anchors) {
-  double total = 0;
-  for (size_t k = 0; k < anchors.size(); ++k) total += layout.best_anchor(k, cuts, anchors[k]);
-  return total;
 }
 
 double swap_from_random(const Layout& layout, std::mt19937_64& random, std::vector<Cuts>& best_cuts,
                         std::vector<Anchor>& best_anchors) {
   std::vector<Cuts> cuts;
   for (size_t i = 0; i < layout.models(); ++i) cuts.push_back(layout.random_cuts(i, random));
-  std::vector<Anchor> anchors(layout.sets());
+  std::vector<Anchor> anchors;
   double best = kNever;
   // DeRy's patience: so many rounds without a better total end a trial.
   constexpr size_t kPatience = 20;
   for (size_t patience = kPatience; patience > 0; --patience) {
-    const double value = recentre(layout, cuts, anchors);
+    const double value = layout.best_anchors(cuts, anchors);
+    if (value == kNever) return best;
     if (value > best + 1e-12) {
       best = value;
       best_cuts = cuts;
@@ -81,6 +82,9 @@ PartitionResult best_of(const PartitionProblem& problem, size_t restarts, uint64
     ++result.nodes;
     clock.report(double(r + 1) / double(restarts));
   }
+  if (best == kNever) {
+    fail(ErrorKind::kInfeasible, "partition: no start of the heuristic obeyed the rules");
+  }
   result.best = layout.finish(best_cuts, best_anchors);
   result.bound = result.gap = std::numeric_limits<double>::infinity();
   result.seconds = clock.seconds();
@@ -96,7 +100,7 @@ PartitionResult lloyd_partition(const PartitionProblem& problem, size_t restarts
   return best_of(problem, restarts, seed, control,
                  [](const Layout& layout, std::mt19937_64& random, std::vector<Cuts>& cuts,
                     std::vector<Anchor>& anchors) {
-                   anchors = random_anchors(layout, random);
+                   if (!random_anchors(layout, random, anchors)) return kNever;
                    return lloyd(layout, anchors, cuts);
                  });
 }

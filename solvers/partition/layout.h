@@ -1,17 +1,16 @@
-// The partition problem laid out for search: positions, windows of cuts, the inner dynamic
-// programme.
+// The partition problem laid out for search: points, windows of cuts, the inner dynamic programme.
 #pragma once
 
 #include <random>
 #include <span>
 
-#include "kintsugi/solvers/partition.h"
+#include "kintsugi/solvers/partition/network.h"
 
 namespace kintsugi::solvers::partition {
 
 inline constexpr double kNever = -std::numeric_limits<double>::infinity();
 
-// An anchor by its positions: input and output, in its network's own count.
+// An anchor by the points where it begins and ends.
 struct Anchor {
   size_t model = 0;
   size_t in = 0;
@@ -19,23 +18,42 @@ struct Anchor {
   friend bool operator==(const Anchor&, const Anchor&) = default;
 };
 
-using Cuts = std::vector<size_t>;  // K + 1 positions, 0 and L among them
+// K + 1 points, never falling: the network's block of set k lies between points k and k + 1, and
+// there is none where they are the same.
+using Cuts = std::vector<size_t>;
 
+// Everything here counts in points. After set j a network has given some number b of its blocks to
+// the first j sets; the pairs (b, point) are its states of layer j, a window of points for each b. A
+// network of K blocks has one window a layer, b = j.
 class Layout {
  public:
   // Validates. The problem must outlive the layout.
   explicit Layout(const PartitionProblem& problem);
 
   const PartitionProblem& problem() const { return *problem_; }
-  size_t models() const { return problem_->nodes.size(); }
+  size_t models() const { return networks_.size(); }
   size_t sets() const { return problem_->sets; }
-  size_t offset(size_t model) const { return offset_[model]; }
-  size_t cap(size_t model) const { return cap_[model]; }
-  // Cut j of a network lies in [low, high] in every partition of it.
-  size_t low(size_t model, size_t j) const { return low_[model * (sets() + 1) + j]; }
-  size_t high(size_t model, size_t j) const { return high_[model * (sets() + 1) + j]; }
+  const Network& network(size_t model) const { return networks_[model]; }
+  size_t blocks(size_t model) const { return networks_[model].blocks; }
+  bool may_anchor(size_t model) const { return may_anchor_[model]; }
+  const std::vector<size_t>& forced() const { return problem_->forced; }
 
-  // Similarities of a network's positions to position `p` of network `m`: entry c is s(c, p).
+  // Blocks given to the first j sets: at least, at most.
+  size_t fewest(size_t model, size_t j) const {
+    const size_t missing = sets() - blocks(model);
+    return j > missing ? j - missing : 0;
+  }
+  size_t most(size_t model, size_t j) const { return std::min(j, blocks(model)); }
+  // The window of b blocks among the network's states of layer j begins here.
+  size_t state(size_t model, size_t j, size_t b) const {
+    size_t at = 0;
+    const Network& n = networks_[model];
+    for (size_t c = fewest(model, j); c < b; ++c) at += n.high[c] - n.low[c] + 1;
+    return at;
+  }
+  size_t states(size_t model, size_t j) const { return state(model, j, most(model, j) + 1); }
+
+  // Similarities of a network's points to point `p` of network `m`: entry c is s(c, p).
   const double* towards(size_t m, size_t p, size_t model) const {
     return towards_->values.data() + (offset_[m] + p) * towards_->cols + offset_[model];
   }
@@ -53,28 +71,37 @@ class Layout {
   // The whole objective for fixed anchors, and its cuts; kNever where they contradict each other.
   double best_partition(std::span<const Anchor> anchors, std::vector<Cuts>& cuts) const;
 
-  // The best anchor of set k among its blocks, and the set's sum.
-  double best_anchor(size_t k, const std::vector<Cuts>& cuts, Anchor& anchor) const;
+  // The best anchors for fixed cuts under the rules, and the objective; kNever where there are none.
+  double best_anchors(const std::vector<Cuts>& cuts, std::vector<Anchor>& anchors) const;
 
-  // Uniform over the network's partitions.
+  // Whether every network that is to give an anchor does.
+  bool forced_anchor(std::span<const Anchor> anchors) const;
+
+  // Uniform over the network's partitions, and over the sets that they may stand in.
   Cuts random_cuts(size_t model, std::mt19937_64& random) const;
 
   Partition finish(const std::vector<Cuts>& cuts, std::span<const Anchor> anchors) const;
+  Block block(size_t model, size_t in, size_t out) const {
+    return {model, networks_[model].position[in] + 1, networks_[model].position[out]};
+  }
 
  private:
   const PartitionProblem* problem_;
-  std::vector<size_t> offset_, cap_, low_, high_;
-  Matrix transposed_;      // only where the similarity is not symmetric
-  const Matrix* towards_;  // row: the anchor's position
+  std::vector<Network> networks_;
+  std::vector<char> may_anchor_;
+  std::vector<size_t> offset_;
+  Matrix points_;          // only where the similarity is not symmetric, or places are not to be cut
+  const Matrix* towards_;  // row: the anchor's point
 };
 
 // In [0, n), the same on every standard library.
 size_t draw(std::mt19937_64& random, size_t n);
 
-// Anchors improved from where they stand, alternating best_partition and best_anchor.
+// Anchors improved from where they stand, alternating best_partition and best_anchors. kNever where
+// no partition has them.
 double lloyd(const Layout& layout, std::vector<Anchor>& anchors, std::vector<Cuts>& cuts);
 
-// Compatible anchors: one random partition a network, one random network a set.
-std::vector<Anchor> random_anchors(const Layout& layout, std::mt19937_64& random);
+// Anchors that obey the rules, of one random partition a network; false where none were found.
+bool random_anchors(const Layout& layout, std::mt19937_64& random, std::vector<Anchor>& anchors);
 
 }  // namespace kintsugi::solvers::partition

@@ -3,16 +3,15 @@
 #include <numeric>
 
 #include "kintsugi/engine/core/error.h"
-#include "kintsugi/solvers/partition.h"
+#include "kintsugi/solvers/partition/network.h"
 
 namespace kintsugi::solvers {
 
-namespace {
+using partition::name_of;
+using partition::Network;
+using partition::network_of;
 
-std::string name_of(const PartitionProblem& problem, size_t model) {
-  if (model < problem.names.size()) return "'" + problem.names[model] + "'";
-  return "network " + std::to_string(model);
-}
+namespace {
 
 void check_matrix(const PartitionProblem& problem) {
   const Matrix& s = problem.similarity;
@@ -36,20 +35,155 @@ void check_matrix(const PartitionProblem& problem) {
   }
 }
 
-// The least epsilon, to four digits, that leaves room for an even partition.
-double least_epsilon(size_t nodes, size_t sets, SizeBound bound) {
-  const double even = double((nodes + sets - 1) / sets);
-  double epsilon = std::max(0.0, std::floor((even * double(sets) / double(nodes) - 1) * 1e4) / 1e4);
-  while (block_cap(nodes, sets, epsilon, bound) * sets < nodes) epsilon += 1e-4;
+void check_sizes(const PartitionProblem& problem) {
+  if (problem.sizes.empty()) return;
+  if (problem.sizes.size() != problem.nodes.size()) {
+    fail(ErrorKind::kUsage, "partition: sizes of ", problem.sizes.size(), " networks, expected ",
+         problem.nodes.size());
+  }
+  for (size_t m = 0; m < problem.nodes.size(); ++m) {
+    if (problem.sizes[m].size() != problem.nodes[m]) {
+      fail(ErrorKind::kUsage, "partition: ", name_of(problem, m), " has ", problem.sizes[m].size(),
+           " sizes, expected one for each of its ", problem.nodes[m], " nodes");
+    }
+    for (const double size : problem.sizes[m]) {
+      // Beyond 2^53 sums are no longer exact.
+      if (!(size >= 0 && size < 0x1p53 && size == std::floor(size))) {
+        fail(ErrorKind::kUsage, "partition: a node of ", name_of(problem, m), " has size ", size,
+             ", expected a whole number, 0 or more");
+      }
+    }
+  }
+}
+
+void check_blocks(const PartitionProblem& problem) {
+  if (!problem.blocks.empty() && problem.blocks.size() != problem.nodes.size()) {
+    fail(ErrorKind::kUsage, "partition: block counts of ", problem.blocks.size(),
+         " networks, expected ", problem.nodes.size());
+  }
+  size_t all = 0;
+  for (size_t m = 0; m < problem.nodes.size(); ++m) {
+    const size_t blocks = problem.blocks.empty() ? problem.sets : problem.blocks[m];
+    if (blocks < 1 || blocks > problem.sets) {
+      fail(ErrorKind::kUsage, "partition: ", blocks, " blocks of ", name_of(problem, m),
+           ", expected 1 to k = ", problem.sets);
+    }
+    if (problem.nodes[m] < blocks) {
+      fail(ErrorKind::kUsage, "partition: k is ", blocks, ", but ", name_of(problem, m),
+           " has only ", problem.nodes[m], " nodes; give it fewer blocks, or leave it out");
+    }
+    all += blocks;
+  }
+  if (all < problem.sets) {
+    fail(ErrorKind::kInfeasible, "partition: k is ", problem.sets, ", but all networks have only ",
+         all, " blocks: a set would be empty");
+  }
+}
+
+void check_cuts(const PartitionProblem& problem) {
+  const auto places = [&](const std::vector<CutPoint>& points) {
+    for (const CutPoint& c : points) {
+      if (c.model >= problem.nodes.size()) {
+        fail(ErrorKind::kUsage, "partition: a cut in network ", c.model, " of ",
+             problem.nodes.size());
+      }
+      if (c.at < 1 || c.at >= problem.nodes[c.model]) {
+        fail(ErrorKind::kUsage, "partition: a cut after node ", c.at, " of ",
+             name_of(problem, c.model), ", expected 1 to ", problem.nodes[c.model] - 1);
+      }
+    }
+  };
+  places(problem.must_cut);
+  places(problem.must_not_cut);
+  for (const CutPoint& c : problem.must_cut) {
+    if (std::find(problem.must_not_cut.begin(), problem.must_not_cut.end(), c) !=
+        problem.must_not_cut.end()) {
+      fail(ErrorKind::kUsage, "partition: ", name_of(problem, c.model),
+           " both must and must not be cut after node ", c.at);
+    }
+  }
+}
+
+void check_anchors(const PartitionProblem& problem) {
+  const auto known = [&](std::vector<size_t> models, const char* what) {
+    std::sort(models.begin(), models.end());
+    for (size_t i = 0; i < models.size(); ++i) {
+      if (models[i] >= problem.nodes.size()) {
+        fail(ErrorKind::kUsage, "partition: ", what, " network ", models[i], " of ",
+             problem.nodes.size());
+      }
+      if (i > 0 && models[i] == models[i - 1]) {
+        fail(ErrorKind::kUsage, "partition: ", what, " ", name_of(problem, models[i]), " twice");
+      }
+    }
+  };
+  known(problem.anchors_from, "anchors from");
+  known(problem.forced, "forced");
+  if (problem.forced.size() > problem.sets) {
+    fail(ErrorKind::kUsage, "partition: ", problem.forced.size(),
+         " networks are to give an anchor, but there are only ", problem.sets, " sets");
+  }
+  if (problem.forced.size() > 16) {
+    fail(ErrorKind::kUsage, "partition: ", problem.forced.size(),
+         " networks are to give an anchor, expected at most 16");
+  }
+  for (const size_t m : problem.forced) {
+    if (!problem.anchors_from.empty() &&
+        std::find(problem.anchors_from.begin(), problem.anchors_from.end(), m) ==
+            problem.anchors_from.end()) {
+      fail(ErrorKind::kUsage, "partition: ", name_of(problem, m),
+           " is to give an anchor, but is not among the networks that may");
+    }
+  }
+}
+
+// The least epsilon, to four digits, that allows a block of this size.
+double least_epsilon(double size, double cap, size_t blocks, SizeBound bound) {
+  if (size == 0) return 0;
+  const double least = bound == SizeBound::kCeil ? cap - 1 : cap;
+  double epsilon = std::max(0.0, std::floor((least * double(blocks) / size - 1) * 1e4) / 1e4);
+  while (block_cap(size, blocks, epsilon, bound) < cap) epsilon += 1e-4;
   return epsilon;
+}
+
+void check_room(const PartitionProblem& problem) {
+  std::vector<Network> networks;
+  for (size_t m = 0; m < problem.nodes.size(); ++m) {
+    networks.push_back(network_of(problem, m));
+    const Network& n = networks.back();
+    const auto must = size_t(std::count_if(problem.must_cut.begin(), problem.must_cut.end(),
+                                           [&](const CutPoint& c) { return c.model == m; }));
+    if (must + 1 > n.blocks) {
+      fail(ErrorKind::kUsage, "partition: ", name_of(problem, m), " must be cut in ", must,
+           " places, but has only ", n.blocks, " blocks");
+    }
+    if (n.last() < n.blocks) {
+      fail(ErrorKind::kUsage, "partition: ", name_of(problem, m), " may be cut in only ",
+           n.last() - 1, " places, too few for ", n.blocks, " blocks");
+    }
+  }
+  for (size_t m = 0; m < networks.size(); ++m) {
+    if (networks[m].has_partition()) continue;
+    double needed = 0;  // what the worst network needs, so that one correction is enough
+    for (size_t i = 0; i < networks.size(); ++i) {
+      const Network& n = networks[i];
+      needed = std::max(needed, least_epsilon(n.before.back(), least_cap(n, problem, i), n.blocks,
+                                              problem.size_bound));
+    }
+    fail(ErrorKind::kInfeasible, "partition: epsilon ", problem.epsilon, " allows ",
+         name_of(problem, m), " blocks of ", networks[m].cap,
+         problem.sizes.empty() ? " nodes" : " in size", ", too few for its ",
+         networks[m].before.back(), " in ", networks[m].blocks,
+         " blocks; the smallest epsilon that would do for every network is ", needed);
+  }
 }
 
 }  // namespace
 
-size_t block_cap(size_t nodes, size_t sets, double epsilon, SizeBound bound) {
-  const double room = std::ceil((1 + epsilon) * double(nodes) / double(sets) - 1e-9);
+double block_cap(double size, size_t blocks, double epsilon, SizeBound bound) {
+  const double room = std::ceil((1 + epsilon) * size / double(blocks) - 1e-9);
   const double cap = bound == SizeBound::kStrict ? room - 1 : room;
-  return size_t(std::clamp(cap, 0.0, double(nodes)));
+  return std::clamp(cap, 0.0, size);
 }
 
 void validate(const PartitionProblem& problem) {
@@ -66,50 +200,38 @@ void validate(const PartitionProblem& problem) {
     fail(ErrorKind::kUsage, "partition: epsilon is ", problem.epsilon, ", expected 0 or more");
   }
   check_matrix(problem);
-  const auto least = std::min_element(problem.nodes.begin(), problem.nodes.end());
-  if (*least < problem.sets) {
-    fail(ErrorKind::kUsage, "partition: k is ", problem.sets, ", but ",
-         name_of(problem, size_t(least - problem.nodes.begin())), " has only ", *least, " nodes");
-  }
-  for (size_t i = 0; i < problem.nodes.size(); ++i) {
-    const size_t nodes = problem.nodes[i];
-    const size_t cap = block_cap(nodes, problem.sets, problem.epsilon, problem.size_bound);
-    if (cap * problem.sets >= nodes) continue;
-    double needed = 0;  // what the worst network needs, so that one correction is enough
-    for (const size_t n : problem.nodes) {
-      needed = std::max(needed, least_epsilon(n, problem.sets, problem.size_bound));
-    }
-    fail(ErrorKind::kInfeasible, "partition: epsilon ", problem.epsilon, " allows ",
-         name_of(problem, i), " blocks of ", cap, " nodes, too few for its ", nodes, " nodes in ",
-         problem.sets, " blocks; the smallest epsilon that would do for every network is ", needed);
-  }
+  check_sizes(problem);
+  check_blocks(problem);
+  check_cuts(problem);
+  check_anchors(problem);
+  check_room(problem);
 }
 
 std::vector<uint64_t> count_partitions(const PartitionProblem& problem) {
   std::vector<uint64_t> counts;
-  for (const size_t nodes : problem.nodes) {
-    const size_t cap = block_cap(nodes, problem.sets, problem.epsilon, problem.size_bound);
-    std::vector<uint64_t> ways(nodes + 1, 0);
+  for (size_t m = 0; m < problem.nodes.size(); ++m) {
+    const Network network = network_of(problem, m);
+    std::vector<uint64_t> ways(network.last() + 1, 0);
     ways[0] = 1;
-    for (size_t k = 0; k < problem.sets; ++k) {
-      std::vector<uint64_t> next(nodes + 1, 0);
-      for (size_t e = 1; e <= nodes; ++e) {
-        for (size_t s = e > cap ? e - cap : 0; s < e; ++s) {
+    for (size_t b = 0; b < network.blocks; ++b) {
+      std::vector<uint64_t> next(ways.size(), 0);
+      for (size_t e = 1; e < ways.size(); ++e) {
+        for (size_t s = network.first_start[e]; s < e; ++s) {
           if (__builtin_add_overflow(next[e], ways[s], &next[e])) next[e] = UINT64_MAX;
         }
       }
       ways = std::move(next);
     }
-    counts.push_back(ways[nodes]);
+    counts.push_back(ways.back());
   }
   return counts;
 }
 
 Block block_of(const PartitionProblem& problem, const Partition& partition, size_t model,
-               size_t k) {
+               size_t b) {
   const std::vector<size_t>& cuts = partition.cuts.at(model);
-  const size_t in = k == 0 ? 0 : cuts.at(k - 1);
-  const size_t out = k == cuts.size() ? problem.nodes.at(model) : cuts.at(k);
+  const size_t in = b == 0 ? 0 : cuts.at(b - 1);
+  const size_t out = b == cuts.size() ? problem.nodes.at(model) : cuts.at(b);
   return {model, in + 1, out};
 }
 
@@ -122,45 +244,6 @@ double block_similarity(const PartitionProblem& problem, const Block& block, con
   const size_t b = position(block.model, 0), a = position(anchor.model, 0);
   return problem.similarity(b + block.first - 1, a + anchor.first - 1) +
          problem.similarity(b + block.last, a + anchor.last);
-}
-
-double evaluate(const PartitionProblem& problem, const Partition& partition) {
-  if (partition.cuts.size() != problem.nodes.size() || partition.anchors.size() != problem.sets) {
-    fail(ErrorKind::kUsage, "partition: cuts of ", partition.cuts.size(), " networks and ",
-         partition.anchors.size(), " anchors, expected ", problem.nodes.size(), " and ",
-         problem.sets);
-  }
-  for (size_t i = 0; i < problem.nodes.size(); ++i) {
-    if (partition.cuts[i].size() + 1 != problem.sets) {
-      fail(ErrorKind::kUsage, "partition: ", name_of(problem, i), " has ", partition.cuts[i].size(),
-           " cuts, expected ", problem.sets - 1);
-    }
-    const size_t cap =
-        block_cap(problem.nodes[i], problem.sets, problem.epsilon, problem.size_bound);
-    for (size_t k = 0; k < problem.sets; ++k) {
-      const Block b = block_of(problem, partition, i, k);
-      if (b.last < b.first || b.last > problem.nodes[i] || b.last - b.first + 1 > cap) {
-        fail(ErrorKind::kUsage, "partition: block ", k + 1, " of ", name_of(problem, i),
-             " is nodes ", b.first, " to ", b.last, ", expected 1 to ", cap, " of its ",
-             problem.nodes[i], " nodes");
-      }
-    }
-  }
-  std::vector<size_t> start(problem.nodes.size(), 0);
-  for (size_t i = 1; i < start.size(); ++i) start[i] = start[i - 1] + problem.nodes[i - 1] + 1;
-  double total = 0;
-  for (size_t k = 0; k < problem.sets; ++k) {
-    const Block& a = partition.anchors[k];
-    if (a.model >= problem.nodes.size() || block_of(problem, partition, a.model, k) != a) {
-      fail(ErrorKind::kUsage, "partition: the anchor of set ", k + 1, " is no block of the set");
-    }
-    for (size_t i = 0; i < problem.nodes.size(); ++i) {
-      const Block b = block_of(problem, partition, i, k);
-      total += problem.similarity(start[i] + b.first - 1, start[a.model] + a.first - 1) +
-               problem.similarity(start[i] + b.last, start[a.model] + a.last);
-    }
-  }
-  return total;
 }
 
 }  // namespace kintsugi::solvers

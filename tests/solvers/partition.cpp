@@ -12,7 +12,7 @@ using test::expect_error;
 namespace {
 
 void check_against_oracle(const PartitionProblem& problem) {
-  const PartitionResult oracle = exhaustive_partition(problem);
+  const PartitionResult oracle = exact_partition(problem, {.solver = PartitionSolver::kExhaustive});
   const PartitionResult exact = exact_partition(problem, {.restarts = 1, .seed = 1});
   CHECK(exact.best.objective == doctest::Approx(oracle.best.objective).epsilon(1e-12));
   CHECK(exact.optimal);
@@ -175,7 +175,7 @@ TEST_CASE("partition: errors name what is wrong") {
   });
   expect_error(ErrorKind::kUsage, "0 restarts", [&] { swap_partition(good, 0); });
   expect_error(ErrorKind::kUsage, "too many", [] {
-    exhaustive_partition(test::zoo({50, 50, 50}, 0, 0));
+    exact_partition(test::zoo({50, 50, 50}, 0, 0), {.solver = PartitionSolver::kExhaustive});
   });
 }
 

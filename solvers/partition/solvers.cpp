@@ -1,0 +1,26 @@
+#include "kintsugi/engine/core/error.h"
+#include "kintsugi/solvers/partition/search.h"
+
+namespace kintsugi::solvers {
+
+PartitionSolver parse_partition_solver(const std::string& name) {
+  const std::vector<std::string> names = {"own", "glpk", "exhaustive"};
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i] == name) return PartitionSolver(i);
+  }
+  fail(ErrorKind::kUsage, "partition: no solver '", name, "'", did_you_mean(name, names));
+}
+
+PartitionResult exact_partition(const PartitionProblem& problem, const PartitionOptions& options,
+                                const Control& control) {
+  validate(problem);
+  switch (options.solver) {
+    case PartitionSolver::kGlpk: return partition::solve_milp(problem, control);
+    case PartitionSolver::kExhaustive: return partition::solve_exhaustively(problem, control);
+    case PartitionSolver::kOwn: break;
+  }
+  return problem.free_sets ? partition::solve_free(problem, options, control)
+                           : partition::solve_tied(problem, options, control);
+}
+
+}  // namespace kintsugi::solvers
