@@ -11,37 +11,51 @@ namespace {
 
 void warn_of_forced_cuts(const Session& session, const zoo::SimilarityFile& file,
                          const zoo::PartitionOptions& options) {
-  solvers::PartitionProblem problem;
-  for (const auto& model : file.models) problem.nodes.push_back(model.nodes.size());
-  problem.sets = size_t(options.k);
-  problem.epsilon = options.epsilon;
-  problem.size_bound = options.size_bound;
-  const std::vector<uint64_t> counts = solvers::count_partitions(problem);
+  const zoo::SimilarityFile kept = zoo::without_forbidden(file, options);
+  const std::vector<uint64_t> counts =
+      solvers::count_partitions(zoo::partition_problem(kept, options));
   for (size_t i = 0; i < counts.size(); ++i) {
     if (counts[i] != 1) continue;
-    say(session, "warning: " + file.models[i].name + " has only one feasible partition: epsilon " +
-                     fixed(options.epsilon, 2) + " decides its cuts, not the similarity");
+    say(session, "warning: " + kept.models[i].name + " can be cut in only one way: epsilon " +
+                     fixed(options.epsilon, 2) +
+                     " and the rules decide its cuts, not the similarity");
   }
 }
 
 }  // namespace
 
 int partition(Session& session) {
-  std::string in, out, size_bound = "ceil";
+  std::string in, out, size_bound = "ceil", size = "nodes", solver = "own";
   zoo::PartitionOptions options;
   double seconds = 0;
   bool no_heuristic = false;
-  Option bound{"--size-bound", &size_bound, "of a block's nodes: ceil((1+e)L/K), or the paper's <"};
+  Option bound{"--size-bound", &size_bound, "of a block: ceil((1+e)L/K), or the paper's <"};
   bound.choices = {"ceil", "strict"};
+  Option counts{"--size", &size, "what a block's size counts"};
+  counts.choices = {"nodes", "params", "macs"};
+  Option by{"--solver", &solver, "own (branch and bound), glpk or exhaustive: for small zoos"};
+  by.choices = {"own", "glpk", "exhaustive"};
   if (!session.parse(
           "Cuts every network into K blocks of consecutive nodes so that the blocks of a set are "
-          "as "
-          "similar to the set's anchor as can be; exact, with a proven bound.",
+          "as similar to the set's anchor as can be; exact, with a proven bound.",
           {required({"--similarity", &in, "SIM.json"}),
            required({"--out", &out, "PARTITION.json"}),
            {"-k", &options.k, "sets, and blocks of each network", "Options", false, 1, 1000},
            {"--epsilon", &options.epsilon, "how uneven blocks may be", "Options", false, 0},
            bound,
+           counts,
+           {"--free-sets", &options.free_sets,
+            "every block stands in the set whose anchor it is most like, whatever its depth"},
+           {"--blocks", &options.blocks, "NAME=N ...: fewer blocks of these networks", "Rules"},
+           {"--cut", &options.must_cut, "NAME:PLACE ...: cut after this node (number or name)",
+            "Rules"},
+           {"--no-cut", &options.must_not_cut, "NAME:PLACE ...: do not cut after this node",
+            "Rules"},
+           {"--force", &options.forced, "NAME ...: each of these gives an anchor", "Rules"},
+           {"--anchors-from", &options.anchors_from, "NAME ...: no other network gives an anchor",
+            "Rules"},
+           {"--forbid", &options.forbidden, "NAME ...: leave these networks out", "Rules"},
+           by,
            {"--no-heuristic", &no_heuristic, "do not run the paper's heuristic beside it"},
            {"--time-limit", &seconds, "seconds; the best found counts then (0: none)", "Options",
             false, 0}})) {
@@ -49,6 +63,8 @@ int partition(Session& session) {
   }
   options.seed = session.seed();
   options.heuristic = !no_heuristic;
+  options.size = zoo::parse_block_size(size);
+  options.solver = solvers::parse_partition_solver(solver);
   if (size_bound == "strict") options.size_bound = solvers::SizeBound::kStrict;
   const zoo::SimilarityFile file = zoo::read_similarity(in);
   Progress progress("partition");

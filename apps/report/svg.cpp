@@ -123,8 +123,14 @@ size_t model_index(const zoo::PartitionFile& partition, const std::string& name)
 
 // Which set (0-based) node `node` (1-based) of model `m` lies in.
 size_t set_of(const zoo::PartitionFile& partition, size_t m, int64_t node) {
-  const auto& cuts = partition.cuts[m];
-  return size_t(std::lower_bound(cuts.begin(), cuts.end(), node) - cuts.begin());
+  for (size_t k = 0; k < partition.sets.size(); ++k) {
+    for (const zoo::BlockRange& block : partition.sets[k].blocks) {
+      if (block.model == partition.models[m].name && block.first <= node && node <= block.last) {
+        return k;
+      }
+    }
+  }
+  return partition.sets.size();
 }
 
 std::string shape_name(const nn::FeatureShape& shape) {

@@ -2,5 +2,4 @@
 #include "kintsugi/solvers/partition/search.h"
 namespace kintsugi::solvers::partition {
 PartitionResult solve_milp(const PartitionProblem&, const Control&) { fail(ErrorKind::kMissing, "x"); }
-PartitionResult solve_free(const PartitionProblem&, const PartitionOptions&,const Control&) { fail(ErrorKind::kMissing, "x"); }
 }

@@ -72,6 +72,58 @@ TEST_CASE("partition: exact equals every partition tried, under all rules at onc
   CHECK(infeasible > 50);
 }
 
+TEST_CASE("partition: free sets equal every partition with every choice of anchors") {
+  size_t solved = 0, infeasible = 0;
+  for (uint64_t seed = 0; seed < 1000; ++seed) {
+    PartitionProblem problem = with_rules(seed);
+    problem.free_sets = true;
+    if (seed % 3 == 0) {
+      problem.blocks.clear();
+      problem.must_cut.clear();
+    }
+    CAPTURE(seed);
+    PartitionResult oracle;
+    try {
+      oracle = exact_partition(problem, {.solver = PartitionSolver::kExhaustive});
+    } catch (const Error& error) {
+      ++infeasible;
+      CHECK_THROWS_AS(exact_partition(problem, {.restarts = 1}), Error);
+      continue;
+    }
+    ++solved;
+    const PartitionResult exact = exact_partition(problem, {.restarts = 1, .seed = seed});
+    CHECK(exact.optimal);
+    CHECK(exact.gap == 0);
+    CHECK(exact.best.objective == doctest::Approx(oracle.best.objective).epsilon(1e-12));
+    CHECK(evaluate(problem, exact.best) == doctest::Approx(exact.best.objective).epsilon(1e-12));
+  }
+  CHECK(solved > 300);
+  CHECK(infeasible > 50);
+}
+
+TEST_CASE("partition: free sets are no worse than tied ones, and stand in the order of depth") {
+  for (uint64_t seed = 0; seed < 3; ++seed) {
+    PartitionProblem problem = test::zoo({16, 8, 12, 15, 18}, 0.15, seed);
+    problem.epsilon = 0.5;
+    const double tied = exact_partition(problem).best.objective;
+    problem.free_sets = true;
+    const PartitionResult free = exact_partition(problem);
+    CHECK(free.optimal);
+    CHECK(free.best.objective >= tied - 1e-9);
+    double last = 0;
+    for (const Block& a : free.best.anchors) {
+      const double depth = double(a.first + a.last) / double(problem.nodes[a.model]);
+      CHECK(depth >= last);
+      last = depth;
+    }
+    Control control;
+    control.seconds = 0.002;
+    const PartitionResult cut = exact_partition(problem, {.restarts = 1}, control);
+    CHECK(cut.bound >= free.best.objective - 1e-9);
+    CHECK(evaluate(problem, cut.best) == doctest::Approx(cut.best.objective));
+  }
+}
+
 TEST_CASE("partition: the heuristics keep to the rules") {
   size_t solved = 0;
   for (uint64_t seed = 0; seed < 300; ++seed) {

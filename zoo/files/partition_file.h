@@ -14,8 +14,11 @@ struct PartitionFile {
   int64_t k = 0;
   double epsilon = 0;
   std::string size_bound = "ceil";
+  std::string size = "nodes";  // what it bounds: "nodes", "params" or "macs"
+  bool free_sets = false;      // a set may hold any block; else a network's blocks rise through them
   std::vector<DissectedModel> models;
-  std::vector<std::vector<int64_t>> cuts;  // per model, K-1 positions
+  // Per model, rising positions, one fewer than its blocks: K-1, or fewer of a network of fewer.
+  std::vector<std::vector<int64_t>> cuts;
   struct Set {
     BlockRange anchor;
     std::vector<BlockRange> blocks;
