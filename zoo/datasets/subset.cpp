@@ -26,24 +26,42 @@ void write_gzip(const std::filesystem::path& path, const std::vector<uint8_t>& b
 
 }  // namespace
 
+std::vector<int64_t> stratified_sample(const Dataset& dataset, int64_t count, uint64_t seed) {
+  if (count < 1) fail(ErrorKind::kUsage, "sample: got ", count, " images, expected at least 1");
+  // Classes take their turns in the order in which the shuffled images name them.
+  std::vector<std::vector<int64_t>> queues;
+  std::vector<size_t> queue_of(dataset.classes().size(), dataset.classes().size());
+  for (const int64_t index : shuffled(dataset.size(), seed, kSubsetStream)) {
+    size_t& queue = queue_of[size_t(dataset.label(index))];
+    if (queue == queue_of.size()) {
+      queue = queues.size();
+      queues.emplace_back();
+    }
+    queues[queue].push_back(index);
+  }
+  const auto wanted = size_t(std::min(count, dataset.size()));
+  std::vector<int64_t> chosen;
+  for (size_t turn = 0; chosen.size() < wanted; ++turn) {
+    for (const std::vector<int64_t>& queue : queues) {
+      if (turn < queue.size() && chosen.size() < wanted) chosen.push_back(queue[turn]);
+    }
+  }
+  return chosen;
+}
+
 std::vector<int64_t> balanced_subset(const Dataset& dataset, int64_t count, uint64_t seed) {
   const auto classes = static_cast<int64_t>(dataset.classes().size());
   if (count <= 0 || count % classes != 0) {
     fail(ErrorKind::kUsage, "subset: got ", count, " images, expected a multiple of the ", classes,
          " classes");
   }
-  std::vector<int64_t> left(dataset.classes().size(), count / classes);
-  std::vector<int64_t> chosen;
-  for (const int64_t index : shuffled(dataset.size(), seed, kSubsetStream)) {
-    int64_t& wanted = left[size_t(dataset.label(index))];
-    if (wanted == 0) continue;
-    --wanted;
-    chosen.push_back(index);
-  }
-  for (size_t i = 0; i < left.size(); ++i) {
-    if (left[i] == 0) continue;
-    fail(ErrorKind::kUsage, "subset: class '", dataset.classes()[i], "' has ",
-         count / classes - left[i], " images, expected at least ", count / classes);
+  std::vector<int64_t> chosen = stratified_sample(dataset, count, seed);
+  std::vector<int64_t> taken(size_t(classes), 0);
+  for (const int64_t index : chosen) ++taken[size_t(dataset.label(index))];
+  for (size_t i = 0; i < taken.size(); ++i) {
+    if (taken[i] >= count / classes) continue;
+    fail(ErrorKind::kUsage, "subset: class '", dataset.classes()[i], "' has ", taken[i],
+         " images, expected at least ", count / classes);
   }
   std::sort(chosen.begin(), chosen.end());
   return chosen;

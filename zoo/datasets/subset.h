@@ -9,6 +9,10 @@
 
 namespace kintsugi::zoo {
 
+// `count` indices (all, where there are fewer) in the seed's order, class by class in turn: the
+// numbers of two classes differ by at most one where neither runs out. Error kUsage for none.
+std::vector<int64_t> stratified_sample(const Dataset& dataset, int64_t count, uint64_t seed);
+
 // `count` indices in ascending order, the same number of every class (count must be a multiple of
 // the number of classes), chosen at random by the seed. Error kUsage where a class has too few.
 std::vector<int64_t> balanced_subset(const Dataset& dataset, int64_t count, uint64_t seed);
