@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "kintsugi/nn/forward_hook.h"
+
 namespace kintsugi::nn {
 
 std::string join_path(const std::string& a, const std::string& b) {
@@ -9,11 +11,19 @@ std::string join_path(const std::string& a, const std::string& b) {
   return a + "." + b;
 }
 
+thread_local ForwardHook* ForwardHook::current_ = nullptr;
+
+ForwardHook::ForwardHook(Hook hook) : hook_(std::move(hook)), outer_(current_) { current_ = this; }
+ForwardHook::~ForwardHook() { current_ = outer_; }
+
 Variable Module::operator()(const Variable& x) {
   Context& context = Context::current();
-  if (!context.recorder) return forward(x);
-  ScopedSet path(context.module_path, path_);
-  return forward(x);
+  const auto run = [&] {
+    if (!context.recorder) return forward(x);
+    ScopedSet path(context.module_path, path_);
+    return forward(x);
+  };
+  return ForwardHook::current_ ? ForwardHook::current_->hook_(*this, run()) : run();
 }
 
 void Module::train(bool on) {

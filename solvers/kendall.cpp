@@ -73,7 +73,7 @@ double kendall_tau(std::span<const double> x, std::span<const double> y) {
   if (ties_x == all || ties_y == all) return std::numeric_limits<double>::quiet_NaN();
   const int64_t concordant = all - ties_x - ties_y + ties_both - discordant;
   return double(concordant - discordant) /
-         (std::sqrt(double(all - ties_x)) * std::sqrt(double(all - ties_y)));
+         std::sqrt(double(all - ties_x) * double(all - ties_y));
 }
 
 double kendall_chance(size_t n) {

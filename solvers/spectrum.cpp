@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "kintsugi/engine/core/error.h"
+#include "kintsugi/solvers/dense/products.h"
 
 namespace kintsugi::solvers {
 
@@ -53,6 +54,16 @@ std::vector<double> eigenvalues(const Matrix& symmetric) {
   return values;
 }
 
+Matrix inner_products(const Matrix& a, const Matrix& b) {
+  if (a.cols != b.cols) {
+    fail(ErrorKind::kShape, "inner products: got rows of ", a.cols, " and ", b.cols, " numbers");
+  }
+  Matrix out(a.rows, b.rows);
+  dense::add_products<double>(a.rows, b.rows, a.cols, {a.values.data(), a.cols, 1},
+                              {b.values.data(), b.cols, 1}, 1, out.values.data(), out.cols);
+  return out;
+}
+
 double jacov(const Matrix& jacobians) {
   const size_t n = jacobians.rows, d = jacobians.cols;
   if (n < 2 || d < 2) {
@@ -69,17 +80,9 @@ double jacov(const Matrix& jacobians) {
     if (square == 0) return -std::numeric_limits<double>::infinity();
     for (size_t j = 0; j < d; ++j) row[j] = (row[j] - mean) / std::sqrt(square);
   }
-  Matrix correlation(n, n);
-  for (size_t a = 0; a < n; ++a) {
-    for (size_t b = a; b < n; ++b) {
-      double sum = 0;
-      for (size_t j = 0; j < d; ++j) sum += rows(a, j) * rows(b, j);
-      correlation(a, b) = correlation(b, a) = sum;
-    }
-  }
   constexpr double kSmall = 1e-5;
   double score = 0;
-  for (const double value : eigenvalues(correlation)) {
+  for (const double value : eigenvalues(inner_products(rows, rows))) {
     // A correlation matrix has none below 0; rounding has.
     const double v = std::max(value, 0.0) + kSmall;
     score -= std::log(v) + 1 / v;

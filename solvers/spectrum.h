@@ -11,6 +11,10 @@ namespace kintsugi::solvers {
 // a NaN or an infinity.
 std::vector<double> eigenvalues(const Matrix& symmetric);
 
+// (rows of a, rows of b): the inner product of each two rows, summed in float64. kShape where their
+// lengths differ.
+Matrix inner_products(const Matrix& a, const Matrix& b);
+
 // jacov (Mellor et al. 2020, the first version of NASWOT's paper, arXiv 2006.04647v1): rows are the
 // Jacobians of n inputs; - sum over the eigenvalues v of their correlation matrix of
 // log(v + k) + 1 / (v + k), k = 1e-5. -infinity where a row is constant and has no correlation.

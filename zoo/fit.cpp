@@ -1,11 +1,10 @@
 // The closed-form initialisation of stitches (declared in assemble.h).
-#include <map>
-
 #include "kintsugi/engine/ops/layout.h"
 #include "kintsugi/solvers/least_squares.h"
 #include "kintsugi/zoo/assemble.h"
-#include "kintsugi/zoo/datasets/loader.h"
 #include "kintsugi/zoo/datasets/shuffle.h"
+#include "kintsugi/zoo/homes.h"
+#include "kintsugi/zoo/proxies/batch.h"
 
 namespace kintsugi::zoo {
 
@@ -13,22 +12,6 @@ namespace {
 
 // Places taken of an image's grid: neighbouring pixels say nearly the same.
 constexpr int64_t kPlacesPerImage = 64;
-
-struct Home {
-  LoadedNetwork loaded;
-  Loader loader;
-};
-
-// The feature at a position as rows (N*H*W, C), without prefix tokens.
-Tensor feature_rows(const Tensor& feature, const nn::FeatureShape& shape) {
-  Tensor tokens;
-  if (shape.is_grid()) {
-    tokens = ops::grid_to_tokens(feature);
-  } else {
-    tokens = ops::slice(feature, 1, feature.size(1) - shape.h * shape.w, feature.size(1));
-  }
-  return tokens.contiguous().view({tokens.size(0) * tokens.size(1), shape.c});
-}
 
 // The same places of every image in both matrices, or all where there are few.
 void sample_places(Tensor& x, Tensor& y, int64_t images, uint64_t seed, uint64_t batch) {
@@ -59,30 +42,13 @@ std::vector<FitResult> fit_stitches(nn::Network& network, const PlanFile& plan,
          plan.stitches.size());
   }
   const std::vector<int64_t> chosen = seeded_images(data, images, seed);
-  const auto make_loader = [&](const Shape& input, const Preprocessing& preprocessing) {
-    LoaderOptions options = loader_options(input, preprocessing, kBatch);
-    options.prefetch = 0;
-    return Loader(data, options);
-  };
-  const Loader own = make_loader(network.input(), plan.preprocessing);
-  std::map<std::string, Home> homes;
+  Homes homes(plan, data);
   autograd::NoGrad no_grad;
   network.train(false);
 
   std::vector<FitResult> results;
   for (size_t s = 0; s < stitches.size(); ++s) {
     auto& stitch = dynamic_cast<nn::Stitch&>(*network.blocks()[stitches[s]].module);
-    const PlanFile::Block& block = plan.blocks[s + 1];
-    auto home = homes.find(block.weights.string());
-    if (home == homes.end()) {
-      LoadedNetwork loaded = load_network(block.model, block.weights, {.channels = plan.input[0]});
-      loaded.network->train(false);
-      Loader loader = make_loader(loaded.network->input(), loaded.card.preprocessing);
-      home = homes.emplace(block.weights.string(), Home{std::move(loaded), std::move(loader)}).first;
-    }
-    nn::Network& source = *home->second.loaded.network;
-    const nn::FeatureShape target = source.feature_at(block.first - 1);
-
     std::optional<solvers::LeastSquares> squares;
     std::vector<double> sum(size_t(stitch.in().c)), sum2(size_t(stitch.in().c));
     double count = 0;
@@ -90,16 +56,11 @@ std::vector<FitResult> fit_stitches(nn::Network& network, const PlanFile& plan,
       if (stop.stop_requested()) fail(ErrorKind::kInterrupted, "fit: stopped");
       const std::span<const int64_t> part(chosen.data() + begin,
                                           std::min<size_t>(kBatch, chosen.size() - begin));
-      const auto batch = [&](const Loader& loader, const Preprocessing& preprocessing) {
-        return nn::Variable(
-            normalise(loader.batch_of(part), preprocessing.mean, preprocessing.std));
-      };
+      const Tensor pixels =
+          proxy_batch(data, {part.begin(), part.end()}, network.input(), plan.preprocessing).images;
       const nn::Variable left =
-          network.run((*network.stem())(batch(own, plan.preprocessing)), 0, int64_t(stitches[s]));
-      const nn::Variable right = source.run(
-          (*source.stem())(batch(home->second.loader, home->second.loaded.card.preprocessing)), 0,
-          block.first - 1);
-      Tensor x = stitch.rows(left), y = feature_rows(right.value(), target);
+          network.run((*network.stem())(nn::Variable(pixels)), 0, int64_t(stitches[s]));
+      Tensor x = stitch.rows(left), y = homes.input_rows(s + 1, part);
       if (x.size(0) != y.size(0)) {
         fail(ErrorKind::kShape, "fit: stitch ", s + 1, " gives ", x.size(0), " places, its target has ",
              y.size(0));
