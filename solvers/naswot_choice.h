@@ -28,6 +28,7 @@ struct NaswotResult {
   uint64_t nodes = 0;  // of the search
   size_t cuts = 0;     // tangents
   std::string reason;  // if infeasible: why, and what would help
+  std::vector<Remedy> remedies;
 };
 
 // As for a reassembly, and kShape or kNumeric where a kernel is not what it has to be.

@@ -19,8 +19,15 @@ namespace kintsugi::solvers {
 enum class FeatureKind { kGrid, kTokens };
 
 struct Resource {
-  std::string name = {};                                         // "params", "macs", ...
+  std::string name = {};                                    // "params", "macs", ...
   double budget = std::numeric_limits<double>::infinity();  // the sum of costs may not exceed it
+  bool peak = false;  // not the sum counts but the greatest of them, as of memory
+};
+
+struct SourceModel {
+  std::string name = {};
+  size_t checkpoint = 0;     // models with the same number share one file of weights
+  std::string licence = {};  // empty: not known
 };
 
 struct Candidate {
@@ -33,6 +40,11 @@ struct Candidate {
   FeatureKind out = FeatureKind::kGrid;
   bool forced = false;     // every answer holds it
   bool forbidden = false;  // no answer holds it
+  std::string name = {};   // for messages
+  // Candidates of a stage with the same number are one block in two states (a transformer's with
+  // its class token and without) and do not count as different. kOwn: a block of its own.
+  static constexpr size_t kOwn = SIZE_MAX;
+  size_t block = kOwn;
 };
 
 struct Stitch {
@@ -43,13 +55,15 @@ struct Stitch {
 
 struct ReassemblyProblem {
   std::vector<Resource> resources;
-  std::vector<std::string> models;             // names, for messages; empty: "network 0", ...
+  std::vector<SourceModel> models;             // empty: each is a checkpoint, its licence unknown
   std::vector<std::vector<Candidate>> stages;  // (K, any): the candidates of each stage
   // (K - 1, candidates of stage k, candidates of stage k + 1)
   std::vector<std::vector<std::vector<Stitch>>> stitches;
   size_t max_per_model = 0;          // at most so many blocks of one network; 0: K / 2, rounded up
   size_t min_models = 1;             // at least so many networks take part
+  size_t max_sources = 0;            // at most so many checkpoints give blocks; 0: any number
   bool grids_before_tokens = false;  // no stitch from tokens to a grid
+  std::vector<std::string> licences = {};  // of the networks that may take part; empty: any
 };
 
 enum class ReassemblySolver {
@@ -77,10 +91,16 @@ struct Assembly {
   std::vector<double> cost = {};  // one per resource: stem, blocks, stitches and head
 };
 
-// What one budget would have to be, all else as it is, for an assembly to exist.
+// The smallest relaxation of one limit, all else as it is, with which an assembly exists.
 struct Remedy {
-  size_t resource = 0;
-  double budget = 0;  // +infinity: no budget of this resource alone would do
+  // A resource's name, or "max_per_model", "min_models", "max_sources", "grids_before_tokens",
+  // "licences", "forced", "forbidden".
+  std::string limit;
+  double got = 0;
+  double needed = 0;  // +infinity: no relaxation of this limit alone would do
+  // Licences to allow besides, candidates to force or to forbid no longer; `got` and `needed` count
+  // what is allowed, forced or forbidden.
+  std::vector<std::string> names = {};
 };
 
 struct ReassemblyResult {
@@ -92,7 +112,7 @@ struct ReassemblyResult {
   double gap = 0;  // (bound - objective) / max(1e-12, |objective|); optimal: 0
   double seconds = 0;
   uint64_t nodes = 0;  // labels, branch-and-bound nodes or combinations
-  // If infeasible: one line that says why and what would help, and the least budgets in numbers.
+  // If infeasible: one line that says why and what would help, and that for every limit in numbers.
   std::string reason;
   std::vector<Remedy> remedies;
 };
@@ -101,8 +121,8 @@ struct ReassemblyResult {
 // candidates in one stage, ...).
 void validate(const ReassemblyProblem& problem);
 
-// Objective and costs of a choice, recomputed from the data. kUsage if it breaks a rule or a
-// budget.
+// Objective and costs of a choice, recomputed from the data by code of its own. kUsage if it breaks
+// a rule or a budget.
 Assembly evaluate(const ReassemblyProblem& problem, const std::vector<size_t>& chosen);
 
 // An infeasible problem is an answer, not an error. Out of time or stopped with an assembly in
@@ -118,6 +138,7 @@ struct ReassemblyFront {
   double seconds = 0;
   uint64_t labels = 0;
   std::string reason;  // if there is none: why, and what would help
+  std::vector<Remedy> remedies;
 };
 
 // The Pareto front: the assemblies within the budgets that no other beats in the objective and in

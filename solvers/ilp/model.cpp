@@ -24,7 +24,8 @@ void check_bounds(double lower, double upper, const std::string& who) {
 
 // The answer's own numbers are not believed: the objective is recomputed and every row evaluated.
 void check(const Model& model, Solution& solution, const char* solver) {
-  if (solution.x.empty() && !model.variables().empty()) return;
+  const bool has_point = !solution.x.empty() || model.variables().empty();
+  if (!has_point || solution.status == Status::kInfeasible) return;
   if (const std::vector<std::string> broken = violations(model, solution.x); !broken.empty()) {
     throw Error(ErrorKind::kNumeric,
                 "ilp: " + std::string(solver) + "'s solution breaks " +

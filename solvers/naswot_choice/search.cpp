@@ -199,8 +199,16 @@ class Search {
     for (size_t r = 0; r < cost.size(); ++r) {
       if (!Graph::within(cost[r] + least_[k](n, r), graph_.budget[r])) return false;
     }
-    std::vector<size_t> models;
-    for (size_t j = 0; j <= k; ++j) models.push_back(graph_.nodes[j][path[j]].model);
+    std::vector<size_t> models, sources;
+    for (size_t j = 0; j <= k; ++j) {
+      models.push_back(graph_.nodes[j][path[j]].model);
+      sources.push_back(graph_.nodes[j][path[j]].source);
+    }
+    std::sort(sources.begin(), sources.end());
+    if (size_t(std::unique(sources.begin(), sources.end()) - sources.begin()) >
+        graph_.max_sources) {
+      return false;
+    }
     if (size_t(std::count(models.begin(), models.end(), models.back())) > graph_.max_per_model) {
       return false;
     }
@@ -285,9 +293,9 @@ NaswotResult exact_naswot(const NaswotProblem& problem, const Control& control) 
       result.reason =
           "every assembly within the budgets has a singular kernel: two inputs share their codes";
     } else {
-      ReassemblyResult none;
-      reassembly::explain(problem.assembly, clock, none);
-      result.reason = none.reason;
+      reassembly::Explanation why = reassembly::explain(problem.assembly, clock);
+      result.reason = std::move(why.reason);
+      result.remedies = std::move(why.remedies);
     }
   } else {
     std::vector<size_t> chosen;

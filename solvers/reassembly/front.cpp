@@ -109,8 +109,8 @@ class FrontSearch {
     if (before) value += graph_.arc_value[k - 1](from, n);
     if (value == kNever) return false;
     for (size_t r = 0; r < resources; ++r) {
-      double cost = (before ? before->cost[p * resources + r] : 0) + node.cost[r];
-      if (before) cost += graph_.costs(k - 1, from, n)[r];
+      double cost = graph_.joined(r, before ? before->cost[p * resources + r] : 0, node.cost[r]);
+      if (before) cost = graph_.joined(r, cost, graph_.costs(k - 1, from, n)[r]);
       // An unlimited budget takes any ending, and none of a node without endings is asked for.
       if (!Graph::within(cost + least_[k](n, r), graph_.budget[r])) return false;
       drafts.cost.push_back(cost);
@@ -122,9 +122,20 @@ class FrontSearch {
   // What of a label's networks the rules may still ask about; false if they already refuse it.
   bool stands(size_t k, const Layer* before, uint32_t p, size_t n, Standing& standing) const {
     std::vector<uint32_t> models{uint32_t(graph_.nodes[k][n].model)};
+    std::vector<uint32_t> sources{uint32_t(graph_.nodes[k][n].source)};
     for (size_t j = k; before && j-- > 0;) {
-      models.push_back(uint32_t(graph_.nodes[j][layers_[j].node[p]].model));
+      const Node& node = graph_.nodes[j][layers_[j].node[p]];
+      models.push_back(uint32_t(node.model));
+      sources.push_back(uint32_t(node.source));
       p = layers_[j].parent[p];
+    }
+    if (graph_.few_sources()) {
+      std::sort(sources.begin(), sources.end());
+      sources.erase(std::unique(sources.begin(), sources.end()), sources.end());
+      if (sources.size() > graph_.max_sources) return false;
+      const bool may_exceed = sources.size() + graph_.stages() - 1 - k > graph_.max_sources;
+      if (may_exceed) standing = sources;
+      standing.push_back(UINT32_MAX);  // the networks follow
     }
     std::sort(models.begin(), models.end());
     size_t distinct = 0;
@@ -209,16 +220,16 @@ ReassemblyFront pareto_front(const ReassemblyProblem& problem, const std::vector
          " after ", clock.seconds(), " s without an assembly");
   }
   for (const reassembly::Path& path : front) {
-    Assembly assembly{{}, graph.value_of(path), graph.cost_of(path)};
+    std::vector<size_t> chosen;
     for (size_t k = 0; k < path.size(); ++k) {
-      assembly.chosen.push_back(graph.nodes[k][path[k]].candidate);
+      chosen.push_back(graph.nodes[k][path[k]].candidate);
     }
-    result.assemblies.push_back(std::move(assembly));
+    result.assemblies.push_back(reassembly::recompute(problem, chosen));
   }
   if (front.empty()) {
-    ReassemblyResult none;
-    reassembly::explain(problem, clock, none);
-    result.reason = none.reason;
+    reassembly::Explanation why = reassembly::explain(problem, clock);
+    result.reason = std::move(why.reason);
+    result.remedies = std::move(why.remedies);
   } else {
     const double best = result.assemblies[0].objective;
     result.bound = best;

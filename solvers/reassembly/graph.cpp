@@ -6,8 +6,8 @@ namespace kintsugi::solvers::reassembly {
 
 namespace {
 
-void add_to(std::vector<double>& sum, const std::vector<double>& term) {
-  for (size_t r = 0; r < term.size(); ++r) sum[r] += term[r];
+void join(const Graph& graph, std::vector<double>& sum, const std::vector<double>& term) {
+  for (size_t r = 0; r < term.size(); ++r) sum[r] = graph.joined(r, sum[r], term[r]);
 }
 
 }  // namespace
@@ -15,21 +15,41 @@ void add_to(std::vector<double>& sum, const std::vector<double>& term) {
 Graph make_graph(const ReassemblyProblem& problem) {
   Graph graph;
   const size_t stages = problem.stages.size(), resources = problem.resources.size();
-  for (const Resource& r : problem.resources) graph.budget.push_back(r.budget);
+  for (const Resource& r : problem.resources) {
+    graph.budget.push_back(r.peak ? kUnlimited : r.budget);
+    graph.peak.push_back(r.peak);
+  }
   graph.max_per_model = problem.max_per_model == 0 ? (stages + 1) / 2 : problem.max_per_model;
   graph.min_models = problem.min_models;
+  graph.max_sources = problem.max_sources == 0 ? stages : problem.max_sources;
+  const auto below_peaks = [&](const double* cost) {
+    for (size_t r = 0; r < resources; ++r) {
+      if (graph.peak[r] && !Graph::within(cost[r], problem.resources[r].budget)) return false;
+    }
+    return true;
+  };
+  const auto licensed = [&](size_t model) {
+    const auto& allowed = problem.licences;
+    return allowed.empty() ||
+           (model < problem.models.size() &&
+            std::count(allowed.begin(), allowed.end(), problem.models[model].licence) > 0);
+  };
   for (size_t k = 0; k < stages; ++k) {
     const std::vector<Candidate>& list = problem.stages[k];
     const bool forced =
         std::any_of(list.begin(), list.end(), [](const auto& c) { return c.forced; });
     std::vector<Node> nodes;
     for (size_t c = 0; c < list.size(); ++c) {
-      graph.models = std::max(graph.models, list[c].model + 1);
-      if (list[c].forbidden || (forced && !list[c].forced)) continue;
-      Node node{c, list[c].model, list[c].value, list[c].cost};
-      if (k == 0) add_to(node.cost, list[c].stem_cost);
-      if (k + 1 == stages) add_to(node.cost, list[c].head_cost);
-      nodes.push_back(std::move(node));
+      const Candidate& of = list[c];
+      const size_t source = problem.models.empty() ? of.model : problem.models[of.model].checkpoint;
+      graph.models = std::max(graph.models, of.model + 1);
+      graph.sources = std::max(graph.sources, source + 1);
+      if (of.forbidden || (forced && !of.forced) || !licensed(of.model)) continue;
+      const size_t block = of.block == Candidate::kOwn ? list.size() + c : of.block;
+      Node node{c, of.model, source, block, of.value, of.cost};
+      if (k == 0) join(graph, node.cost, of.stem_cost);
+      if (k + 1 == stages) join(graph, node.cost, of.head_cost);
+      if (below_peaks(node.cost.data())) nodes.push_back(std::move(node));
     }
     graph.nodes.push_back(std::move(nodes));
   }
@@ -44,6 +64,7 @@ Graph make_graph(const ReassemblyProblem& problem) {
         const bool back = problem.stages[k][from].out == FeatureKind::kTokens &&
                           problem.stages[k + 1][to].in == FeatureKind::kGrid;
         if (!stitch.possible || (problem.grids_before_tokens && back)) continue;
+        if (!stitch.cost.empty() && !below_peaks(stitch.cost.data())) continue;
         value(a, b) = stitch.value;
         std::copy(stitch.cost.begin(), stitch.cost.end(),
                   cost.begin() + ptrdiff_t((a * right.size() + b) * resources));
@@ -96,10 +117,10 @@ double Graph::value_of(const Path& path) const {
 std::vector<double> Graph::cost_of(const Path& path) const {
   std::vector<double> sum(resources(), 0);
   for (size_t k = 0; k < path.size(); ++k) {
-    add_to(sum, nodes[k][path[k]].cost);
+    join(*this, sum, nodes[k][path[k]].cost);
     if (k == 0) continue;
     const double* arc = costs(k - 1, path[k - 1], path[k]);
-    for (size_t r = 0; r < resources(); ++r) sum[r] += arc[r];
+    for (size_t r = 0; r < resources(); ++r) sum[r] = joined(r, sum[r], arc[r]);
   }
   return sum;
 }
@@ -110,17 +131,19 @@ bool Graph::admits(const Path& path) const {
   for (size_t r = 0; r < resources(); ++r) {
     if (!within(cost[r], budget[r])) return false;
   }
-  std::vector<size_t> count(models, 0);
-  size_t distinct = 0;
+  std::vector<size_t> count(models, 0), uses(sources, 0);
+  size_t distinct = 0, checkpoints = 0;
   for (size_t k = 0; k < path.size(); ++k) {
-    const size_t n = ++count[nodes[k][path[k]].model];
+    const Node& node = nodes[k][path[k]];
+    const size_t n = ++count[node.model];
     if (n > max_per_model) return false;
     distinct += n == 1;
+    checkpoints += ++uses[node.source] == 1;
   }
-  if (distinct < min_models) return false;
+  if (distinct < min_models || checkpoints > max_sources) return false;
   for (const NoGood& bad : no_goods) {
     size_t common = 0;
-    for (size_t k = 0; k < path.size(); ++k) common += path[k] == bad.path[k];
+    for (size_t k = 0; k < path.size(); ++k) common += same_block(k, path[k], bad.path[k]);
     if (common > bad.most) return false;
   }
   return true;

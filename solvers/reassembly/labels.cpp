@@ -16,7 +16,9 @@ namespace {
 struct Layer {
   std::vector<double> value, net;  // per label; net: value less the Lagrangian charges
   std::vector<double> used;        // (label, resource)
-  std::vector<uint16_t> count;  // (label, rows): blocks of each network, then overlap with no-goods
+  // (label, rows): blocks of each network, overlap with each no-good, and, where checkpoints are
+  // limited, blocks of each of those and how many of them there are.
+  std::vector<uint16_t> count;
   std::vector<uint32_t> node, parent;
   size_t size() const { return node.size(); }
 };
@@ -24,9 +26,15 @@ struct Layer {
 class LabelSearch {
  public:
   LabelSearch(const Graph& graph, const Clock& clock)
-      : graph_(graph), clock_(clock), prices_(graph), rows_(graph.models + graph.no_goods.size()) {}
+      : graph_(graph), clock_(clock), prices_(graph), capped_(graph.models + graph.no_goods.size()), rows_(capped_ + (graph.few_sources() ? graph.sources + 1 : 0)) {}
 
   Answer run() { return run_above(kNever, false); }
+
+  Answer run_for_any() {
+    if (!limited()) return run_above(kNever, true);
+    const bool exists = first_assembly();
+    return finish(!exists, kUnlimited);
+  }
 
   // Only paths worth more than `floor` matter. `first`: any of them will do.
   Answer run_above(double floor, bool first) {
@@ -145,7 +153,7 @@ class LabelSearch {
         }
       }
     }
-    later_.assign(stages, std::vector<uint16_t>(rows_, 0));
+    later_.assign(stages, std::vector<uint16_t>(capped_, 0));
     for (size_t k = stages - 1; k-- > 0;) {
       later_[k] = later_[k + 1];
       std::vector<char> seen(graph_.models, 0);
@@ -209,11 +217,15 @@ class LabelSearch {
     for (size_t g = 0; g < graph_.no_goods.size(); ++g) {
       const NoGood& bad = graph_.no_goods[g];
       const size_t so_far = before ? before->count[p * rows_ + graph_.models + g] : 0;
-      if (so_far + size_t(bad.path[k] == n) > bad.most) return kNever;
+      if (so_far + size_t(graph_.same_block(k, bad.path[k], n)) > bad.most) return kNever;
     }
     if (!before) return net;
     const uint16_t* count = before->count.data() + p * rows_;
     if (count[node.model] >= graph_.max_per_model) return kNever;
+    if (capped_ < rows_ && count[capped_ + node.source] == 0 &&
+        count[rows_ - 1] >= graph_.max_sources) {
+      return kNever;
+    }
     if (graph_.min_models > 1) {
       size_t distinct = count[node.model] == 0;
       for (size_t m = 0; m < graph_.models; ++m) distinct += count[m] > 0;
@@ -273,8 +285,9 @@ class LabelSearch {
     uint16_t* count = layer.count.data() + at;
     ++count[node.model];
     for (size_t g = 0; g < graph_.no_goods.size(); ++g) {
-      count[graph_.models + g] += graph_.no_goods[g].path[k] == n;
+      count[graph_.models + g] += graph_.same_block(k, graph_.no_goods[g].path[k], n);
     }
+    if (capped_ < rows_) count[rows_ - 1] += ++count[capped_ + node.source] == 1;
     layer.value.push_back(value);
     layer.net.push_back(net);
     layer.node.push_back(uint32_t(n));
@@ -308,13 +321,20 @@ class LabelSearch {
     const uint16_t *mine = layer.count.data() + a * rows_, *other = layer.count.data() + b * rows_;
     size_t distinct = 0;
     bool superset = true;
-    for (size_t row = 0; row < rows_; ++row) {
+    for (size_t row = 0; row < capped_; ++row) {
       if (mine[row] > other[row] && size_t(mine[row] + later_[k][row]) > row_cap(row)) return false;
       if (row >= graph_.models) continue;
       distinct += mine[row] > 0;
       superset &= mine[row] > 0 || other[row] == 0;
     }
-    return superset || distinct >= graph_.min_models;
+    if (!superset && distinct < graph_.min_models) return false;
+    if (capped_ == rows_ || mine[rows_ - 1] + graph_.stages() - 1 - k <= graph_.max_sources) {
+      return true;
+    }
+    for (size_t row = capped_; row + 1 < rows_; ++row) {
+      if (mine[row] > 0 && other[row] == 0) return false;
+    }
+    return true;
   }
 
   Path trace(size_t k, size_t label) const {
@@ -329,7 +349,7 @@ class LabelSearch {
   const Graph& graph_;
   const Clock& clock_;
   Multipliers prices_;
-  size_t rows_;
+  size_t capped_, rows_;
   double floor_ = kNever;
   bool first_ = false;
   Path best_;
@@ -344,6 +364,10 @@ class LabelSearch {
 
 Answer solve_labels(const Graph& graph, const Clock& clock) {
   return LabelSearch(graph, clock).run();
+}
+
+Answer any_path(const Graph& graph, const Clock& clock) {
+  return LabelSearch(graph, clock).run_for_any();
 }
 
 }  // namespace kintsugi::solvers::reassembly

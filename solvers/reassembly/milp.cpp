@@ -13,6 +13,25 @@ struct Milp {
   std::vector<std::vector<size_t>> x;  // [stage][node]: the variable
 };
 
+// A variable for each checkpoint, at least 1 where any stage takes a block of it.
+void limit_sources(const Graph& graph, Milp& out) {
+  ilp::Row sum{.upper = double(graph.max_sources)};
+  for (size_t s = 0; s < graph.sources; ++s) {
+    const size_t used = out.model.add(ilp::Variable{.upper = 1});
+    sum.terms.push_back({used, 1});
+    for (size_t k = 0; k < graph.stages(); ++k) {
+      ilp::Row row{.upper = 0};
+      for (size_t n = 0; n < graph.nodes[k].size(); ++n) {
+        if (graph.nodes[k][n].source == s) row.terms.push_back({out.x[k][n], 1});
+      }
+      if (row.terms.empty()) continue;
+      row.terms.push_back({used, -1});
+      out.model.add(std::move(row));
+    }
+  }
+  out.model.add(std::move(sum));
+}
+
 Milp make_milp(const Graph& graph) {
   Milp out;
   ilp::Model& m = out.model;
@@ -80,9 +99,14 @@ Milp make_milp(const Graph& graph) {
     m.add(std::move(row));
   }
   if (graph.min_models > 1) m.add(std::move(distinct));
+  if (graph.few_sources()) limit_sources(graph, out);
   for (const NoGood& bad : graph.no_goods) {
     ilp::Row row{.upper = double(bad.most)};
-    for (size_t k = 0; k < bad.path.size(); ++k) row.terms.push_back({out.x[k][bad.path[k]], 1});
+    for (size_t k = 0; k < bad.path.size(); ++k) {
+      for (size_t n = 0; n < out.x[k].size(); ++n) {
+        if (graph.same_block(k, n, bad.path[k])) row.terms.push_back({out.x[k][n], 1});
+      }
+    }
     m.add(std::move(row));
   }
   return out;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "kintsugi/engine/core/error.h"
 #include "kintsugi/solvers/reassembly/graph.h"
@@ -9,30 +10,64 @@ namespace kintsugi::solvers {
 namespace {
 
 void check_costs(const std::vector<double>& cost, size_t resources, bool may_be_empty,
-                 const std::string& who) {
+                 const auto& who) {
   if (cost.empty() && may_be_empty) return;
   if (cost.size() != resources) {
-    fail(ErrorKind::kShape, "reassembly: ", who, " has ", cost.size(), " costs for ", resources,
+    fail(ErrorKind::kShape, "reassembly: ", who(), " has ", cost.size(), " costs for ", resources,
          " resources");
   }
   for (const double c : cost) {
     if (!(c >= 0) || std::isinf(c)) {
-      fail(ErrorKind::kUsage, "reassembly: a cost of ", who, " is ", c, ", expected 0 or more");
+      fail(ErrorKind::kUsage, "reassembly: a cost of ", who(), " is ", c, ", expected 0 or more");
     }
   }
 }
 
-void check_value(double value, const std::string& who) {
+void check_value(double value, const auto& who) {
   if (!std::isfinite(value)) {
-    fail(ErrorKind::kNumeric, "reassembly: the value of ", who, " is ", value);
+    fail(ErrorKind::kNumeric, "reassembly: the value of ", who(), " is ", value);
   }
 }
 
-std::string candidate_name(size_t stage, size_t index) {
-  return "candidate " + std::to_string(index) + " of stage " + std::to_string(stage + 1);
+void check_stage(const ReassemblyProblem& problem, size_t k) {
+  const size_t resources = problem.resources.size();
+  std::set<size_t> forced;
+  for (size_t c = 0; c < problem.stages[k].size(); ++c) {
+    const Candidate& candidate = problem.stages[k][c];
+    const auto who = [&] { return reassembly::candidate_name(problem, k, c); };
+    check_value(candidate.value, who);
+    check_costs(candidate.cost, resources, false, who);
+    check_costs(candidate.stem_cost, resources, true, [&] { return "the stem of " + who(); });
+    check_costs(candidate.head_cost, resources, true, [&] { return "the head of " + who(); });
+    if (candidate.forced && candidate.forbidden) {
+      fail(ErrorKind::kUsage, "reassembly: ", who(), " is both forced and forbidden");
+    }
+    if (!problem.models.empty() && candidate.model >= problem.models.size()) {
+      fail(ErrorKind::kUsage, "reassembly: ", who(), " comes from network ", candidate.model,
+           " of ", problem.models.size());
+    }
+    if (candidate.forced) {
+      const bool own = candidate.block == Candidate::kOwn;
+      forced.insert(own ? problem.stages[k].size() + c : candidate.block);
+    }
+  }
+  if (problem.stages[k].empty()) {
+    fail(ErrorKind::kUsage, "reassembly: stage ", k + 1, " has no candidates");
+  }
+  if (forced.size() > 1) {
+    fail(ErrorKind::kUsage, "reassembly: ", forced.size(), " candidates of stage ", k + 1,
+         " are forced, expected at most 1");
+  }
 }
 
 }  // namespace
+
+std::string reassembly::candidate_name(const ReassemblyProblem& problem, size_t stage,
+                                       size_t index) {
+  const std::string& name = problem.stages[stage][index].name;
+  if (!name.empty()) return name;
+  return "candidate " + std::to_string(index) + " of stage " + std::to_string(stage + 1);
+}
 
 void validate(const ReassemblyProblem& problem) {
   const size_t stages = problem.stages.size(), resources = problem.resources.size();
@@ -43,32 +78,7 @@ void validate(const ReassemblyProblem& problem) {
            ", expected 0 or more");
     }
   }
-  for (size_t k = 0; k < stages; ++k) {
-    if (problem.stages[k].empty()) {
-      fail(ErrorKind::kUsage, "reassembly: stage ", k + 1, " has no candidates");
-    }
-    size_t forced = 0;
-    for (size_t c = 0; c < problem.stages[k].size(); ++c) {
-      const Candidate& candidate = problem.stages[k][c];
-      const std::string who = candidate_name(k, c);
-      check_value(candidate.value, who);
-      check_costs(candidate.cost, resources, false, who);
-      check_costs(candidate.stem_cost, resources, true, "the stem of " + who);
-      check_costs(candidate.head_cost, resources, true, "the head of " + who);
-      if (candidate.forced && candidate.forbidden) {
-        fail(ErrorKind::kUsage, "reassembly: ", who, " is both forced and forbidden");
-      }
-      if (!problem.models.empty() && candidate.model >= problem.models.size()) {
-        fail(ErrorKind::kUsage, "reassembly: ", who, " comes from network ", candidate.model,
-             " of ", problem.models.size());
-      }
-      forced += candidate.forced;
-    }
-    if (forced > 1) {
-      fail(ErrorKind::kUsage, "reassembly: ", forced, " candidates of stage ", k + 1,
-           " are forced, expected at most 1");
-    }
-  }
+  for (size_t k = 0; k < stages; ++k) check_stage(problem, k);
   if (problem.stitches.size() + 1 != stages) {
     fail(ErrorKind::kShape, "reassembly: stitches between ", problem.stitches.size(),
          " pairs of stages, expected ", stages - 1);
@@ -85,37 +95,15 @@ void validate(const ReassemblyProblem& problem) {
       for (size_t b = 0; b < right; ++b) {
         const Stitch& stitch = table[a][b];
         if (!stitch.possible) continue;
-        const std::string who =
-            "the stitch from " + candidate_name(k, a) + " to candidate " + std::to_string(b);
+        const auto who = [&] {
+          return "the stitch from " + reassembly::candidate_name(problem, k, a) + " to " +
+                 reassembly::candidate_name(problem, k + 1, b);
+        };
         check_value(stitch.value, who);
         check_costs(stitch.cost, resources, true, who);
       }
     }
   }
-}
-
-Assembly evaluate(const ReassemblyProblem& problem, const std::vector<size_t>& chosen) {
-  validate(problem);
-  if (chosen.size() != problem.stages.size()) {
-    fail(ErrorKind::kUsage, "reassembly: ", chosen.size(), " candidates for ",
-         problem.stages.size(), " stages");
-  }
-  const reassembly::Graph graph = reassembly::make_graph(problem);
-  reassembly::Path path;
-  for (size_t k = 0; k < chosen.size(); ++k) {
-    const auto& nodes = graph.nodes[k];
-    const auto node = std::find_if(nodes.begin(), nodes.end(),
-                                   [&](const auto& n) { return n.candidate == chosen[k]; });
-    if (node == nodes.end()) {
-      fail(ErrorKind::kUsage, "reassembly: ", candidate_name(k, chosen[k]),
-           " does not exist, is forbidden, or another is forced");
-    }
-    path.push_back(size_t(node - nodes.begin()));
-  }
-  if (!graph.admits(path)) {
-    fail(ErrorKind::kUsage, "reassembly: the assembly breaks a rule or a budget");
-  }
-  return {chosen, graph.value_of(path), graph.cost_of(path)};
 }
 
 bool available(ReassemblySolver solver) {

@@ -44,10 +44,11 @@ ReassemblyResult reassemble(const ReassemblyProblem& problem, const ReassemblyOp
     if (answer.status == Answer::Status::kUnknown) result.status = ReassemblyStatus::kFeasible;
     if (answer.path.empty()) break;
     if (answer.status == Answer::Status::kFeasible) result.status = ReassemblyStatus::kFeasible;
-    Assembly assembly{{}, graph.value_of(answer.path), graph.cost_of(answer.path)};
+    std::vector<size_t> chosen;
     for (size_t k = 0; k < answer.path.size(); ++k) {
-      assembly.chosen.push_back(graph.nodes[k][answer.path[k]].candidate);
+      chosen.push_back(graph.nodes[k][answer.path[k]].candidate);
     }
+    Assembly assembly = reassembly::recompute(problem, chosen);
     if (result.assemblies.empty()) {
       result.objective = assembly.objective;
       result.bound = std::max(answer.bound, assembly.objective);
@@ -59,7 +60,9 @@ ReassemblyResult reassemble(const ReassemblyProblem& problem, const ReassemblyOp
   }
   if (result.assemblies.empty()) {
     result.status = ReassemblyStatus::kInfeasible;
-    reassembly::explain(problem, clock, result);
+    reassembly::Explanation why = reassembly::explain(problem, clock);
+    result.reason = std::move(why.reason);
+    result.remedies = std::move(why.remedies);
   }
   clock.report(1);
   result.seconds = clock.seconds();

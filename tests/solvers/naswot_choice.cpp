@@ -59,7 +59,7 @@ double best_by_hand(const NaswotProblem& problem) {
 
 TEST_CASE("naswot choice: equals the best of every combination, under every rule") {
   size_t feasible = 0, infeasible = 0;
-  for (uint64_t seed = 0; seed < 120; ++seed) {
+  for (uint64_t seed = 0; seed < 160; ++seed) {
     CAPTURE(seed);
     test::Random random(seed);
     NaswotProblem problem =
@@ -73,6 +73,14 @@ TEST_CASE("naswot choice: equals the best of every combination, under every rule
       for (auto& table : problem.assembly.stitches) {
         for (auto& row : table) {
           for (Stitch& s : row) s.value = test::uniform(random);
+        }
+      }
+    }
+    if (seed % 5 < 2) {
+      test::add_rules(problem.assembly, seed);
+      for (size_t k = 0; k < problem.kernels.size(); ++k) {
+        while (problem.kernels[k].size() < problem.assembly.stages[k].size()) {
+          problem.kernels[k].push_back(problem.kernels[k][0]);
         }
       }
     }

@@ -2,7 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
+
 #include "expect_error.h"
+#include "kintsugi/solvers/reassembly/graph.h"
 #include "tests/support/synthetic.h"
 
 namespace kintsugi::solvers {
@@ -22,14 +25,13 @@ std::vector<ReassemblySolver> rivals() {
   return out;
 }
 
-// Cheapest in one resource among all combinations that keep the other budgets, by plain counting.
-double least_by_hand(ReassemblyProblem problem, size_t resource) {
-  problem.resources[resource].budget = std::numeric_limits<double>::infinity();
-  double least = problem.resources[resource].budget;
+// Whether any combination keeps all rules, by plain counting.
+bool feasible_by_hand(const ReassemblyProblem& problem) {
   std::vector<size_t> chosen(problem.stages.size(), 0);
   for (bool more = true; more;) {
     try {
-      least = std::min(least, evaluate(problem, chosen).cost[resource]);
+      evaluate(problem, chosen);
+      return true;
     } catch (const Error&) {
     }
     more = false;
@@ -38,18 +40,61 @@ double least_by_hand(ReassemblyProblem problem, size_t resource) {
       if (!more) chosen[k] = 0;
     }
   }
-  return least;
+  return false;
+}
+
+// The problem with one limit at `value` (or, of a set, relaxed by `names`).
+ReassemblyProblem eased(ReassemblyProblem problem, const Remedy& remedy, double value) {
+  for (Resource& r : problem.resources) {
+    if (r.name == remedy.limit) r.budget = value;
+  }
+  if (remedy.limit == "max_per_model") problem.max_per_model = size_t(value);
+  if (remedy.limit == "min_models") problem.min_models = size_t(value);
+  if (remedy.limit == "max_sources") problem.max_sources = size_t(value);
+  if (remedy.limit == "grids_before_tokens") problem.grids_before_tokens = false;
+  const auto named = [&](size_t k, size_t c) {
+    return std::count(remedy.names.begin(), remedy.names.end(),
+                      reassembly::candidate_name(problem, k, c)) > 0;
+  };
+  if (remedy.limit == "licences") {
+    problem.licences.insert(problem.licences.end(), remedy.names.begin(), remedy.names.end());
+  }
+  for (size_t k = 0; k < problem.stages.size(); ++k) {
+    for (size_t c = 0; c < problem.stages[k].size(); ++c) {
+      if (remedy.limit == "forced" && named(k, c)) {
+        for (Candidate& each : problem.stages[k]) each.forced = false;
+      }
+      if (remedy.limit == "forbidden" && named(k, c)) problem.stages[k][c].forbidden = false;
+    }
+  }
+  return problem;
+}
+
+// The limit dropped altogether.
+ReassemblyProblem dropped(ReassemblyProblem problem, const std::string& limit) {
+  if (limit == "forced" || limit == "forbidden") {
+    for (auto& stage : problem.stages) {
+      for (Candidate& c : stage) (limit == "forced" ? c.forced : c.forbidden) = false;
+    }
+    return problem;
+  }
+  if (limit == "licences") problem.licences.clear();
+  const bool least = limit == "min_models";
+  return eased(problem, {limit}, least ? 1 : limit == "max_sources" || limit == "max_per_model"
+                                                 ? double(problem.stages.size())
+                                                 : std::numeric_limits<double>::infinity());
 }
 
 }  // namespace
 
 TEST_CASE("reassembly: all solvers agree on hundreds of small problems") {
   size_t feasible = 0, infeasible = 0;
-  for (uint64_t seed = 0; seed < 300; ++seed) {
+  for (uint64_t seed = 0; seed < 500; ++seed) {
     test::Random random(seed);
     const test::ProblemShape shape{2 + test::below(random, 4), 1 + test::below(random, 5),
                       0.25 + 0.8 * test::uniform(random), seed % 2 == 1};
-    const ReassemblyProblem problem = test::random_problem(shape, seed);
+    ReassemblyProblem problem = test::random_problem(shape, seed);
+    if (seed % 5 < 2) test::add_rules(problem, seed);
     const ReassemblyResult oracle = run(problem, ReassemblySolver::kExhaustive);
     for (const ReassemblySolver solver : rivals()) {
       CAPTURE(seed);
@@ -121,24 +166,55 @@ TEST_CASE("reassembly: budgets are exact to the last unit") {
   }
 }
 
-TEST_CASE("reassembly: an infeasible budget is explained, and the remedies are exact") {
-  for (uint64_t seed = 0; seed < 15; ++seed) {
-    const ReassemblyProblem problem = test::random_problem({4, 3, 0.12}, seed);
+TEST_CASE("reassembly: of every limit the smallest relaxation, exactly") {
+  std::map<std::string, size_t> helped, hopeless;
+  for (uint64_t seed = 0; seed < 900; ++seed) {
+    test::Random random(seed);
+    ReassemblyProblem problem = test::random_problem({2 + test::below(random, 3), 3,
+                                                      0.12 + 0.6 * test::uniform(random), true},
+                                                     seed);
+    if (seed % 2 == 1) test::add_rules(problem, seed / 2);
+    if (seed % 4 == 3) {
+      problem.max_per_model = 3;
+      problem.min_models = 1;
+      for (Resource& r : problem.resources) r.budget *= 3;
+    }
     const ReassemblyResult result = run(problem, ReassemblySolver::kLabels);
     if (result.status != ReassemblyStatus::kInfeasible) continue;
+    CAPTURE(seed);
     CAPTURE(result.reason);
-    CHECK(result.reason.find("no assembly within ") == 0);
-    REQUIRE(result.remedies.size() == 2);
+    CHECK(!feasible_by_hand(problem));
     for (const Remedy& remedy : result.remedies) {
-      CHECK(remedy.budget == least_by_hand(problem, remedy.resource));
-      if (std::isinf(remedy.budget)) continue;
-      ReassemblyProblem eased = problem;
-      eased.resources[remedy.resource].budget = remedy.budget;
-      CHECK(run(eased, ReassemblySolver::kLabels).status == ReassemblyStatus::kOptimal);
-      eased.resources[remedy.resource].budget -= 1;
-      CHECK(run(eased, ReassemblySolver::kLabels).status == ReassemblyStatus::kInfeasible);
+      CAPTURE(remedy.limit);
+      CAPTURE(remedy.needed);
+      if (std::isinf(remedy.needed)) {
+        CHECK(!feasible_by_hand(dropped(problem, remedy.limit)));
+        ++hopeless[remedy.limit];
+        continue;
+      }
+      ++helped[remedy.limit];
+      CHECK(feasible_by_hand(eased(problem, remedy, remedy.needed)));
+      if (remedy.names.empty() && remedy.limit != "grids_before_tokens") {
+        const double less = remedy.limit == "min_models" ? 1 : -1;
+        CHECK(!feasible_by_hand(eased(problem, remedy, remedy.needed + less)));
+      }
+      for (size_t i = 0; i < remedy.names.size(); ++i) {
+        Remedy fewer = remedy;
+        fewer.names.erase(fewer.names.begin() + ptrdiff_t(i));
+        CHECK(!feasible_by_hand(eased(problem, fewer, 0)));
+      }
     }
   }
+  for (const std::string limit : {"params", "macs", "memory", "max_per_model", "min_models",
+                            "max_sources", "grids_before_tokens", "licences", "forced",
+                            "forbidden"}) {
+    CAPTURE(limit);
+    CHECK(helped[limit] > 2);
+    CHECK(hopeless[limit] > 2);
+  }
+}
+
+TEST_CASE("reassembly: an infeasible budget is explained in words") {
   ReassemblyProblem two;
   two.resources = {{"params", 10}, {"macs", 20}};
   two.stages = {{{.model = 0, .cost = {12, 5}}, {.model = 1, .cost = {4, 30}}}};

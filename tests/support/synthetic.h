@@ -137,6 +137,52 @@ inline ReassemblyProblem random_problem(const ProblemShape& shape, uint64_t seed
   return problem;
 }
 
+// The other rules on top: a peak, checkpoints that networks share, licences, blocks in two states.
+inline void add_rules(ReassemblyProblem& problem, uint64_t seed) {
+  Random random(seed + 500);
+  problem.resources.push_back({"memory", std::floor(5 + 5 * uniform(random)), true});
+  const auto peak = [&](std::vector<double>& cost) {
+    if (!cost.empty()) cost.push_back(double(below(random, 9)));
+  };
+  size_t networks = 0;
+  for (auto& stage : problem.stages) {
+    for (Candidate& c : stage) {
+      networks = std::max(networks, c.model + 1);
+      peak(c.cost);
+      peak(c.stem_cost);
+      peak(c.head_cost);
+    }
+  }
+  for (auto& table : problem.stitches) {
+    for (auto& row : table) {
+      for (Stitch& s : row) peak(s.cost);
+    }
+  }
+  const char* licences[] = {"MIT", "GPL-3.0", ""};
+  for (size_t m = 0; m < networks; ++m) {
+    problem.models.push_back({"n" + std::to_string(m), below(random, networks),
+                              licences[below(random, 3)]});
+  }
+  if (seed % 4 == 1) problem.licences = {"MIT", "GPL-3.0"};
+  problem.max_sources = seed % 3 == 0 ? 1 + below(random, 3) : 0;
+  // The first block of each stage again, in another state.
+  for (size_t k = 0; k < problem.stages.size() && seed % 2 == 0; ++k) {
+    auto& stage = problem.stages[k];
+    stage[0].block = 0;
+    stage.push_back(stage[0]);
+    stage.back().value += 0.1;
+    stage.back().cost[0] += 1e5;
+    if (k > 0) {
+      for (auto& row : problem.stitches[k - 1]) row.push_back(row[0]);
+      problem.stitches[k - 1].back().back().possible = false;
+    }
+    if (k < problem.stitches.size()) {
+      auto& table = problem.stitches[k];
+      table.push_back(table[0]);
+    }
+  }
+}
+
 // Networks of some 10^7 params, the greater the better; later nodes hold more params, and a stitch
 // costs what the similarity of its ends falls short of 1. Values are multiples of 2^-30: their sums
 // are exact in any order.
