@@ -67,6 +67,8 @@ void assign(const Option& option, const std::string& word) {
     **whole = int64_t(parse_number(option, word, true));
   } else if (const auto* maybe = std::get_if<std::optional<int64_t>*>(&option.target)) {
     **maybe = int64_t(parse_number(option, word, true));
+  } else if (const auto* may_be = std::get_if<std::optional<double>*>(&option.target)) {
+    **may_be = parse_number(option, word, false);
   } else if (const auto* real = std::get_if<double*>(&option.target)) {
     **real = parse_number(option, word, false);
   } else if (const auto* list = std::get_if<std::vector<std::string>*>(&option.target)) {
@@ -92,6 +94,7 @@ Described describe(const Option& option) {
   }
   if (std::holds_alternative<std::optional<int64_t>*>(option.target)) return {"N", ""};
   if (const auto* real = std::get_if<double*>(&option.target)) return {"X", plain(**real)};
+  if (std::holds_alternative<std::optional<double>*>(option.target)) return {"X", ""};
   if (std::holds_alternative<std::vector<std::string>*>(option.target)) return {"TEXT", ""};
   return {};
 }

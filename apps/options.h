@@ -14,7 +14,7 @@ struct Option {
   // The variable's type is the option's, its value the default. A bool is a flag; whole numbers
   // may end in k, M or G; a list takes all words that follow.
   using Target = std::variant<bool*, int64_t*, double*, std::string*, std::optional<int64_t>*,
-                              std::vector<std::string>*>;
+                              std::optional<double>*, std::vector<std::string>*>;
 
   std::string name;  // "--epochs", "-k"; without dashes the positional argument of that name
   Target target;

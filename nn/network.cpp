@@ -128,7 +128,10 @@ Variable Network::forward(const Variable& images) {
     fail(ErrorKind::kShape, "network ", name_, ": got images ", images.shape(), ", expected (N,",
          input_[0], ",H,W)");
   }
-  return (*head_)(run((*stem_)(images), 0, int64_t(blocks_.size())));
+  // No feature outlives the block that reads it.
+  Variable x = (*stem_)(images);
+  for (const Block& block : blocks_) x = (*block.module)(x);
+  return (*head_)(x);
 }
 
 Variable Network::forward_features(const Variable& images,

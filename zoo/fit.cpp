@@ -37,9 +37,10 @@ std::vector<FitResult> fit_stitches(nn::Network& network, const PlanFile& plan,
                                     std::stop_token stop) {
   constexpr int64_t kBatch = 128;
   const std::vector<size_t> stitches = stitch_indices(network);
-  if (stitches.size() != plan.stitches.size()) {
+  const std::vector<size_t> right_of = stitched_blocks(plan);
+  if (stitches.size() != right_of.size()) {
     fail(ErrorKind::kUsage, "fit: the network has ", stitches.size(), " stitches, its plan ",
-         plan.stitches.size());
+         right_of.size());
   }
   const std::vector<int64_t> chosen = seeded_images(data, images, seed);
   Homes homes(plan, data);
@@ -60,7 +61,7 @@ std::vector<FitResult> fit_stitches(nn::Network& network, const PlanFile& plan,
           proxy_batch(data, {part.begin(), part.end()}, network.input(), plan.preprocessing).images;
       const nn::Variable left =
           network.run((*network.stem())(nn::Variable(pixels)), 0, int64_t(stitches[s]));
-      Tensor x = stitch.rows(left), y = homes.input_rows(s + 1, part);
+      Tensor x = stitch.rows(left), y = homes.input_rows(right_of[s], part);
       if (x.size(0) != y.size(0)) {
         fail(ErrorKind::kShape, "fit: stitch ", s + 1, " gives ", x.size(0), " places, its target has ",
              y.size(0));

@@ -22,6 +22,7 @@ SimilarityFile similarity_of(std::vector<ZooMember>& members, std::shared_ptr<co
     model.weights = member.weights;
     model.sha256 = sha256_of_weights(member.weights);
     model.naming = member.loaded.card.naming;
+    model.licence = member.licence.empty() ? member.loaded.card.licence : member.licence;
     positions += size_t(model.positions());
     file.models.push_back(std::move(model));
     LoaderOptions loader = loader_options(network.input(), member.loaded.card.preprocessing,

@@ -37,8 +37,8 @@ std::vector<std::string> conclusions(const Findings& f) {
                   std::to_string(families.size()) + " families, " +
                   plural(f.plan.blocks.size(), "block") + " of " +
                   plural(sources.size(), "network") + " were joined by " +
-                  std::to_string(f.plan.stitches.size()) + " stitch" +
-                  (f.plan.stitches.size() == 1 ? "" : "es") + " into one of " +
+                  std::to_string(zoo::stitched_blocks(f.plan).size()) + " stitch" +
+                  (zoo::stitched_blocks(f.plan).size() == 1 ? "" : "es") + " into one of " +
                   count(f.plan.params) + " parameters and " + count(f.plan.macs) +
                   " MACs (budget: " + count(f.max_params) + " and " + count(f.max_macs) + ").");
   const std::string epochs = plural(size_t(f.epochs), "epoch");

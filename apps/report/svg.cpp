@@ -274,6 +274,11 @@ std::string plan_strip(const zoo::PlanFile& plan, const zoo::PartitionFile& part
     x += block;
     if (k + 1 == blocks) break;
     const zoo::PlanFile::Stitch& stitch = plan.stitches[k];
+    if (stitch.none()) {  // whole, where the two have always been one
+      svg.text(x + seam / 2, top + height / 2 + 4, "–", "middle", "quiet");
+      x += seam;
+      continue;
+    }
     const std::string words = stitch.mode + " (" + stitch.form + "), " + shape_name(stitch.in) +
                               " to " + shape_name(stitch.out);
     // The seam: a jagged line of gold across the joint, as in mended pottery.

@@ -62,6 +62,7 @@ Json model_json(const DissectedModel& model, const fs::path& file) {
   if (!model.weights.empty()) json["weights"] = relative_to(file, model.weights);
   if (!model.sha256.empty()) json["sha256"] = model.sha256;
   if (!model.naming.empty()) json["naming"] = model.naming;
+  if (!model.licence.empty()) json["licence"] = model.licence;
   return json;
 }
 
@@ -104,6 +105,7 @@ DissectedModel model_from(const Json& json, const std::string& where, const fs::
   model.weights = resolve(file, get_or<std::string>(json, "weights", here, ""));
   model.sha256 = get_or<std::string>(json, "sha256", here, "");
   model.naming = get_or<std::string>(json, "naming", here, "");
+  model.licence = get_or<std::string>(json, "licence", here, "");
   return model;
 }
 

@@ -16,6 +16,7 @@ struct DissectedModel {
   std::filesystem::path weights;  // may be empty: then nothing can be assembled from it
   std::string sha256;             // of the weights
   std::string naming;             // as in their card
+  std::string licence;            // SPDX, "" where unknown
   std::vector<std::string> nodes;
   std::vector<nn::Cost> costs;                 // per node
   std::vector<nn::FeatureShape> in, out;       // per node

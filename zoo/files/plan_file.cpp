@@ -83,6 +83,11 @@ PlanFile read_plan(const fs::path& path) {
   plan.labels = get_or<std::vector<std::string>>(json, "labels", file, {});
   plan.params = get<int64_t>(json, "params", file);
   plan.macs = get<int64_t>(json, "macs", file);
+  if (json.contains("costs")) {
+    for (const auto& [name, cost] : field(json, "costs", file).items()) {
+      plan.costs.emplace_back(name, get<double>(json.at("costs"), name.c_str(), file + ": costs"));
+    }
+  }
   plan.objective = get_or<double>(json, "objective", file, 0);
   plan.bound = get_or<double>(json, "bound", file, plan.objective);
   plan.gap = get_or<double>(json, "gap", file, 0);
@@ -124,6 +129,10 @@ void write_plan(const fs::path& path, const PlanFile& plan) {
                {"interpolation", plan.preprocessing.interpolation},
                {"crop_pct", plan.preprocessing.crop_pct},
                {"labels", plan.labels}};
+  if (!plan.costs.empty()) {
+    json["costs"] = Json::object();
+    for (const auto& [name, cost] : plan.costs) json["costs"][name] = cost;
+  }
   if (!plan.weights.empty()) json["weights"] = relative_to(path, plan.weights);
   write_json(path, json);
 }

@@ -31,7 +31,8 @@ struct PlanFile {
   };
   std::vector<Block> blocks;
   struct Stitch {
-    std::string mode, form;
+    std::string mode, form;  // mode "none": the blocks are neighbours at home, nothing stands between
+    bool none() const { return mode == "none"; }
     nn::FeatureShape in, out;
     int64_t stride = 1;
   };
@@ -40,6 +41,7 @@ struct PlanFile {
   Preprocessing preprocessing;
   std::vector<std::string> labels;
   int64_t params = 0, macs = 0;
+  std::vector<std::pair<std::string, double>> costs;  // all that were counted, params and macs too
   double objective = 0, bound = 0, gap = 0;
   // The reassembled network's own trained weights, where it has been trained.
   std::filesystem::path weights;

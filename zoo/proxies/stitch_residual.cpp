@@ -34,9 +34,10 @@ double unexplained(const Tensor& y, const Tensor& want) {
 
 double stitch_residual(nn::Network& network, const ProxyBatch& batch, const PlanFile& plan) {
   const std::vector<size_t> stitches = stitch_indices(network);
-  if (stitches.size() != plan.stitches.size()) {
+  const std::vector<size_t> right_of = stitched_blocks(plan);
+  if (stitches.size() != right_of.size()) {
     fail(ErrorKind::kUsage, "stitch_residual: the network has ", stitches.size(),
-         " stitches, its plan ", plan.stitches.size());
+         " stitches, its plan ", right_of.size());
   }
   if (stitches.empty()) return 0;
   const ProxyScope scope(network);
@@ -48,8 +49,8 @@ double stitch_residual(nn::Network& network, const ProxyBatch& batch, const Plan
       nn::Variable(batch.images), [&](int64_t position, const nn::Variable& feature) {
         if (seen == stitches.size() || position != int64_t(stitches[seen]) + 1) return;
         const Tensor rows = feature_rows(feature.value(), network.feature_at(position));
+        sum += unexplained(rows, homes.input_rows(right_of[seen], batch.indices));
         ++seen;
-        sum += unexplained(rows, homes.input_rows(seen, batch.indices));
       });
   return -sum / double(stitches.size());
 }
