@@ -1,5 +1,6 @@
 #include "kintsugi/engine/core/buffer.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstdlib>
 #include <mutex>
@@ -16,7 +17,9 @@ namespace {
 constexpr size_t kAlignment = 64;
 
 // Free blocks by capacity. Capacities are rounded to an eighth of a power of two, so that a block
-// serves requests of nearly its own size only and at most 12.5 % is wasted.
+// serves requests of nearly its own size only and at most 12.5 % is wasted. A loop finds its blocks
+// again; where another network comes, what the last one left is given back before both together
+// hold twice of what was ever in use.
 class Pool {
  public:
   static Pool& instance() {
@@ -33,6 +36,7 @@ class Pool {
   void* take(size_t capacity) {
     {
       std::lock_guard lock(mutex_);
+      live_ += capacity;
       auto found = free_.find(capacity);
       if (found != free_.end() && !found->second.empty()) {
         void* block = found->second.back();
@@ -40,6 +44,7 @@ class Pool {
         pooled_ -= capacity;
         return block;
       }
+      if (live_ + pooled_ > 2 * std::max(peak_, live_) + kSlack) release_locked();
     }
     void* block = std::aligned_alloc(kAlignment, capacity);
     if (block == nullptr) {
@@ -47,6 +52,8 @@ class Pool {
       block = std::aligned_alloc(kAlignment, capacity);
     }
     if (block == nullptr) {
+      std::lock_guard lock(mutex_);
+      live_ -= capacity;
       fail(ErrorKind::kMemory, "allocator: the system has no room for ", capacity, " bytes");
     }
     return block;
@@ -56,15 +63,13 @@ class Pool {
     std::lock_guard lock(mutex_);
     free_[capacity].push_back(block);
     pooled_ += capacity;
+    peak_ = std::max(peak_, live_);
+    live_ -= capacity;
   }
 
   void release() {
     std::lock_guard lock(mutex_);
-    for (auto& [capacity, blocks] : free_) {
-      for (void* block : blocks) std::free(block);
-    }
-    free_.clear();
-    pooled_ = 0;
+    release_locked();
   }
 
   size_t pooled() {
@@ -73,9 +78,19 @@ class Pool {
   }
 
  private:
+  static constexpr size_t kSlack = size_t{64} << 20;
+
+  void release_locked() {
+    for (auto& [capacity, blocks] : free_) {
+      for (void* block : blocks) std::free(block);
+    }
+    free_.clear();
+    pooled_ = 0;
+  }
+
   std::mutex mutex_;
   std::unordered_map<size_t, std::vector<void*>> free_;
-  size_t pooled_ = 0;
+  size_t pooled_ = 0, live_ = 0, peak_ = 0;
 };
 
 }  // namespace

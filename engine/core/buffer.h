@@ -1,5 +1,5 @@
 // Shared storage. Freed blocks go back to a pool and are reused, so a training loop allocates from
-// the system in its first step only.
+// the system in its first step only. What is kept for reuse is bounded by what was ever in use.
 #pragma once
 
 #include <atomic>

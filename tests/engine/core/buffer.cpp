@@ -33,6 +33,19 @@ TEST_CASE("buffer: freed blocks are used again, statistics follow the live ones"
   CHECK(pooled_bytes() == 0);
 }
 
+TEST_CASE("buffer: networks of many sizes one after the other do not pile up") {
+  release_pool();
+  // No two in one class of sizes; the greatest is 320 MB, and none is ever touched.
+  size_t most = 0;
+  for (size_t mb = 40; mb <= 320; mb += mb / 8 + 1) {
+    { const Buffer one(mb << 20, kCpu); }
+    most = std::max(most, pooled_bytes());
+  }
+  CHECK(most > size_t{320} << 20);
+  CHECK(most <= (2 * size_t{360} + 64) << 20);
+  release_pool();
+}
+
 TEST_CASE("buffer: a meta one has a size and no bytes") {
   MemoryStats& stats = *Context::current().memory;
   const int64_t before = stats.current;
