@@ -67,7 +67,7 @@ Parts::Parts(const std::vector<DissectedModel>& models, const PartsOptions& opti
     }
   }
   for (const DissectedModel& model : models) {
-    Source source{&model, nullptr, {}};
+    Source source{&model, nullptr, {}, {}};
     const auto known = std::find_if(catalog().begin(), catalog().end(),
                                     [&](const Variant& v) { return v.name == model.name; });
     if (known != catalog().end()) {
@@ -81,6 +81,7 @@ Parts::Parts(const std::vector<DissectedModel>& models, const PartsOptions& opti
       }
       build.naming = model.naming;
       source.network = build_network(model.name, build);
+      source.build = build;
       if (source.network->blocks().size() != model.nodes.size()) {
         fail(ErrorKind::kFormat, "partition: ", model.name, " has ", model.nodes.size(),
              " nodes, the catalog's has ", source.network->blocks().size());
@@ -176,9 +177,7 @@ void Parts::measure(size_t m) {
   const DissectedModel& model = *source.model;
   std::optional<Rehearsal> run;
   if (options_.activation && source.network) {
-    BuildOptions build{.classes = source.network->classes(), .input = source.network->input()};
-    build.naming = model.naming;
-    run = rehearse(build_network(model.name, build), 1);
+    run = rehearse(build_network(model.name, source.build), 1);
   }
   const auto peak = [&](const std::shared_ptr<nn::Module>& module, const Tensor& input) {
     return double(peak_bytes(*module, input));

@@ -30,6 +30,7 @@ class Parts {
     // None of a synthetic zoo, which names no architecture of the catalog; its stems and heads cost
     // nothing.
     std::shared_ptr<nn::Network> network;
+    BuildOptions build;  // of it
     Card card;
   };
   using Costs = std::vector<double>;  // one for each resource

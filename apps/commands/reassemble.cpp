@@ -1,11 +1,8 @@
-#include <cmath>
-#include <iostream>
-
 #include "kintsugi/apps/commands/commands.h"
-#include "kintsugi/apps/json.h"
 #include "kintsugi/apps/plans.h"
 #include "kintsugi/apps/progress.h"
-#include "kintsugi/apps/text.h"
+#include "kintsugi/engine/core/context.h"
+#include "kintsugi/zoo/assemble.h"
 #include "kintsugi/zoo/proxies/naswot.h"
 
 namespace kintsugi::apps::commands {
