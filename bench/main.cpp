@@ -2,6 +2,7 @@
 
 #include "bench/bench.h"
 #include "bench/ceilings.h"
+#include "bench/models/load.h"
 #include "bench/models/train.h"
 #include "bench/solvers/solvers.h"
 #include "kintsugi/apps/session.h"
@@ -138,6 +139,21 @@ int naswot(Session& session) {
   return 0;
 }
 
+int load(Session& session) {
+  bench::LoadBenchOptions options;
+  if (!session.parse(
+          "From a file of weights to the first logits, each time in a process of its own.",
+          {{"--model", &options.model, "a name of the catalog"},
+           {"--weights", &options.weights, "a file with its card (default: one is written)"},
+           {"--program", &options.program, "the kintsugi to start (default: the one beside)"},
+           {"--beside", &options.beside, "a shell command that does the same, taken in turns"},
+           {"--runs", &options.runs, "of each", "Options", false, 1}})) {
+    return 0;
+  }
+  bench::bench_load(std::cout, options);
+  return 0;
+}
+
 int ceilings(Session& session) {
   if (!session.parse("What this machine can do at most.", {})) return 0;
   print_ceilings();
@@ -148,6 +164,7 @@ constexpr apps::Command kBenches[] = {
     {"ceilings", "multiply-adds and memory bandwidth of this machine", ceilings},
     {"conv", "convolutions, beside oneDNN alone", conv},
     {"train", "training of the small networks, by operator", train},
+    {"load", "from a file of weights to the first logits, in a process of its own", load},
     {"similarity", "streaming CKA at a real zoo's shapes: seconds and memory", similarity},
     {"partition", "the exact partition beside the paper's heuristic", partition},
     {"reassembly", "the exact reassembly by labels and by GLPK", reassembly},
