@@ -235,10 +235,9 @@ size_t StreamingCka::bytes() const {
          grams_.capacity() * sizeof(float*);
 }
 
-size_t StreamingCka::peak_bytes(size_t images) const {
-  const size_t packed = packed_gram(images);
-  const size_t grams = positions_ * (packed + std::min(kSlice, packed)) * sizeof(float);
-  return grams + 2 * positions_ * positions_ * sizeof(double) + images * images * sizeof(double);
+size_t StreamingCka::working_bytes(size_t positions, size_t images) {
+  const size_t slices = positions * std::min(kSlice, packed_gram(images)) * sizeof(float);
+  return slices + 2 * positions * positions * sizeof(double) + images * images * sizeof(double);
 }
 
 }  // namespace kintsugi::solvers

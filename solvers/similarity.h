@@ -73,9 +73,9 @@ class StreamingCka {
 
   size_t positions() const { return positions_; }
   size_t batches() const { return batches_; }
-  // Heap bytes held now, and what a batch of `images` will need at its height.
+  // Heap bytes held now, and what a batch of `images` needs at its height beside its Grams.
   size_t bytes() const;
-  size_t peak_bytes(size_t images) const;
+  static size_t working_bytes(size_t positions, size_t images);
 
  private:
   void check_position(size_t position) const;

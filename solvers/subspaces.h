@@ -42,8 +42,12 @@ struct Basis {
 Basis basis_of(const float* features, size_t rows, size_t channels, size_t position,
                const Projection& projection, const Control& control = {});
 
-// At most, for one position: what keeping its basis takes.
+// The most dimensions that a projection leaves of features of so many rows.
+size_t projected_dims(size_t rows, const Projection& projection);
+
+// At most, for one position: what keeping its basis takes, and what finding it takes beside that.
 size_t basis_bytes(size_t rows, size_t channels, const Projection& projection);
+size_t basis_working_bytes(size_t rows, size_t channels, const Projection& projection);
 
 enum class SubspaceMetric {
   // Mean squared canonical correlation, |Ua^T Ub|^2 / min(ranks): R^2_CCA of Kornblith et al. 2019.

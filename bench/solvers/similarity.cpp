@@ -114,8 +114,8 @@ void bench_similarity(std::ostream& out, const CkaBenchOptions& options) {
       << batch << ", " << Context::current().threads()
       << " threads: " << apps::fixed(grams + products, 1) << " s (Grams " << apps::fixed(grams, 1)
       << ", products " << apps::fixed(products, 1) << "); the estimator holds "
-      << apps::fixed(double(cka.peak_bytes(batch)) / (1 << 20), 0)
-      << " MB at its peak, the process grew by " << apps::fixed(peak_megabytes() - before, 0)
+      << apps::fixed(double(cka.bytes()) / (1 << 20), 0)
+      << " MB, the process grew by " << apps::fixed(peak_megabytes() - before, 0)
       << " MB\n";
 }
 

@@ -22,10 +22,6 @@ constexpr double kWeakest = 1e-10;  // of the strongest direction's variance
 
 using dense::Strided;
 
-size_t dims_of(size_t rows, const Projection& projection) {
-  return std::max<size_t>(1, std::min(projection.dims, rows / 4));
-}
-
 // A matrix with orthonormal rows (rank, rows) and the singular values that go with them.
 struct ThinSvd {
   Matrix u;
@@ -167,11 +163,29 @@ double Basis::kept() const {
   return std::inner_product(s.begin(), s.end(), s.begin(), 0.0);
 }
 
+size_t projected_dims(size_t rows, const Projection& projection) {
+  if (projection.method == Projection::Method::kNone) return rows;
+  return std::max<size_t>(1, std::min(projection.dims, rows / 4));
+}
+
 size_t basis_bytes(size_t rows, size_t channels, const Projection& projection) {
-  const size_t rank = projection.method == Projection::Method::kNone
-                          ? std::min(rows, channels)
-                          : std::min(channels, dims_of(rows, projection));
+  const size_t rank = std::min(channels, projected_dims(rows, projection));
   return rank * (rows * sizeof(float) + sizeof(double));
+}
+
+size_t basis_working_bytes(size_t rows, size_t channels, const Projection& projection) {
+  const size_t x = rows * channels * sizeof(float);
+  const size_t side = std::min(rows, channels);
+  const size_t dims = projected_dims(rows, projection), width = dims + kOversampling;
+  using Method = Projection::Method;
+  if (projection.method == Method::kRandom && channels > dims) {
+    return x + channels * dims * sizeof(float) + (rows + 3 * dims) * dims * sizeof(double);
+  }
+  if (projection.method == Method::kPrincipal && side > 2 * width) {
+    return x + 2 * (rows + channels) * width * (sizeof(float) + sizeof(double)) +
+           3 * width * width * sizeof(double);
+  }
+  return 3 * x + (side * rows + 3 * side * side) * sizeof(double);
 }
 
 Basis basis_of(const float* features, size_t rows, size_t channels, size_t position,
@@ -193,8 +207,8 @@ Basis basis_of(const float* features, size_t rows, size_t channels, size_t posit
   const double scale = 1 / std::sqrt(variance);
   for (float& v : x) v = float(v * scale);
 
-  const size_t dims = dims_of(rows, projection);
-  const bool projected = projection.method != Projection::Method::kNone && channels > dims;
+  const size_t dims = projected_dims(rows, projection);
+  const bool projected = channels > dims;
   ThinSvd svd;
   if (projected && projection.method == Projection::Method::kRandom) {
     std::vector<double> y =
