@@ -109,6 +109,8 @@ enum class PartitionSolver {
 };
 PartitionSolver parse_partition_solver(const std::string& name);  // "own", "glpk", "exhaustive"
 
+bool has_partition_solver(PartitionSolver solver);
+
 struct PartitionOptions {
   PartitionSolver solver = PartitionSolver::kOwn;
   size_t restarts = 20;  // starts of k-means that the own solver begins with

@@ -107,6 +107,37 @@ std::vector<Anchor> recentred(const Layout& layout, std::span<const Anchor> anch
   return out;
 }
 
+// Sets in the order of their anchors' depth: a reassembly takes its blocks set by set.
+Partition finish(const Layout& layout, std::span<const Anchor> anchors,
+                 const std::vector<Ends>& ends) {
+  std::vector<size_t> order(anchors.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto block = [&](size_t k) {
+    return layout.block(anchors[k].model, anchors[k].in, anchors[k].out);
+  };
+  const auto depth = [&](size_t k) {
+    const Block b = block(k);
+    return double(b.first + b.last) / double(layout.problem().nodes[b.model]);
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return depth(a) < depth(b); });
+  std::vector<size_t> rank(order.size());
+  for (size_t k = 0; k < order.size(); ++k) rank[order[k]] = k;
+  Partition out;
+  for (const size_t k : order) out.anchors.push_back(block(k));
+  for (size_t m = 0; m < layout.models(); ++m) {
+    out.cuts.emplace_back();
+    out.set_of.emplace_back();
+    for (size_t b = 0; b + 1 < ends[m].size(); ++b) {
+      const size_t s = ends[m][b], e = ends[m][b + 1];
+      if (s > 0) out.cuts[m].push_back(layout.network(m).position[s]);
+      out.set_of[m].push_back(rank[best_set(layout, m, s, e, anchors).second]);
+    }
+  }
+  out.objective = evaluate(layout.problem(), out);
+  return out;
+}
+
 class Search {
  public:
   Search(const PartitionProblem& problem, const Control& control)
@@ -127,7 +158,7 @@ class Search {
       fail(ErrorKind::kInfeasible, "partition: no choice of anchors obeys the rules");
     }
     PartitionResult result;
-    result.best = finish();
+    result.best = finish(layout_, anchors_, ends_);
     result.optimal = bound <= value_ + tolerance();
     result.bound = result.optimal ? result.best.objective : bound;
     result.gap =
@@ -267,35 +298,6 @@ class Search {
     return true;
   }
 
-  Partition finish() const {
-    // Sets in the order of their anchors' depth: a reassembly takes its blocks set by set.
-    std::vector<size_t> order(anchors_.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    const auto depth = [&](size_t k) {
-      const Block b = layout_.block(anchors_[k].model, anchors_[k].in, anchors_[k].out);
-      return double(b.first + b.last) / double(layout_.problem().nodes[b.model]);
-    };
-    std::stable_sort(order.begin(), order.end(),
-                     [&](size_t a, size_t b) { return depth(a) < depth(b); });
-    std::vector<size_t> rank(order.size());
-    for (size_t k = 0; k < order.size(); ++k) rank[order[k]] = k;
-    Partition out;
-    for (const size_t k : order) {
-      out.anchors.push_back(layout_.block(anchors_[k].model, anchors_[k].in, anchors_[k].out));
-    }
-    for (size_t m = 0; m < layout_.models(); ++m) {
-      out.cuts.emplace_back();
-      out.set_of.emplace_back();
-      for (size_t b = 0; b + 1 < ends_[m].size(); ++b) {
-        const size_t s = ends_[m][b], e = ends_[m][b + 1];
-        if (s > 0) out.cuts[m].push_back(layout_.network(m).position[s]);
-        out.set_of[m].push_back(rank[best_set(layout_, m, s, e, anchors_).second]);
-      }
-    }
-    out.objective = evaluate(layout_.problem(), out);
-    return out;
-  }
-
   Clock clock_;
   Layout layout_;
   FreeBounds bounds_;
@@ -306,6 +308,14 @@ class Search {
 };
 
 }  // namespace
+
+Partition free_partition(const Layout& layout, std::span<const Anchor> anchors) {
+  std::vector<Ends> ends;
+  if (best_partition(layout, anchors, ends) == kNever) {
+    fail(ErrorKind::kNumeric, "partition: these anchors contradict each other");
+  }
+  return finish(layout, anchors, ends);
+}
 
 PartitionResult solve_free(const PartitionProblem& problem, const PartitionOptions& options,
                            const Control& control) {

@@ -104,4 +104,7 @@ double lloyd(const Layout& layout, std::vector<Anchor>& anchors, std::vector<Cut
 // Anchors that obey the rules, of one random partition a network; false where none were found.
 bool random_anchors(const Layout& layout, std::mt19937_64& random, std::vector<Anchor>& anchors);
 
+// Free sets: the best partition for given anchors.
+Partition free_partition(const Layout& layout, std::span<const Anchor> anchors);
+
 }  // namespace kintsugi::solvers::partition

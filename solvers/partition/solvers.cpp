@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include "kintsugi/engine/core/error.h"
+#include "kintsugi/solvers/ilp/model.h"
 #include "kintsugi/solvers/partition/search.h"
 
 namespace kintsugi::solvers {
@@ -9,6 +12,12 @@ PartitionSolver parse_partition_solver(const std::string& name) {
     if (names[i] == name) return PartitionSolver(i);
   }
   fail(ErrorKind::kUsage, "partition: no solver '", name, "'", did_you_mean(name, names));
+}
+
+bool has_partition_solver(PartitionSolver solver) {
+  if (solver != PartitionSolver::kGlpk) return true;
+  return std::any_of(ilp::solvers().begin(), ilp::solvers().end(),
+                     [](const ilp::Solver& s) { return std::string(s.name) == "glpk"; });
 }
 
 PartitionResult exact_partition(const PartitionProblem& problem, const PartitionOptions& options,
