@@ -13,6 +13,8 @@ constexpr Command kCommands[] = {
     {"similarity", "similarity of all positions of a zoo's networks", commands::similarity},
     {"partition", "cut a zoo's networks into sets of equivalent blocks", commands::partition},
     {"reassemble", "the best network of one block a set within a budget", commands::reassemble},
+    {"score", "training-free proxies of networks", commands::score},
+    {"calibrate", "how well proxies rank the assemblies of a real zoo", commands::calibrate},
     {"train", "train a network of the catalog", commands::train},
     {"finetune", "train further a network with weights, or a reassembled one", commands::finetune},
     {"convert", "weights stored in another type", commands::convert},

@@ -13,6 +13,8 @@ int eval(Session& session);
 int similarity(Session& session);
 int partition(Session& session);
 int reassemble(Session& session);
+int score(Session& session);
+int calibrate(Session& session);
 int train(Session& session);
 int finetune(Session& session);
 int convert(Session& session);

@@ -26,8 +26,8 @@ std::shared_ptr<nn::Network> tiny_network() {
   block->add<nn::BatchNorm2d>("norm", kWidth);
   block->add<nn::Activation>("act", nn::Act::kRelu);
   network->add_block("block", block);
-  network->set_head("head", std::make_shared<nn::PoolHead>(kWidth, kClasses,
-                                                           nn::PoolHead::Options{}));
+  network->set_head("head",
+                    std::make_shared<nn::PoolHead>(kWidth, kClasses, nn::PoolHead::Options{}));
   Generator generator(1);
   network->initialise(generator);
   uint64_t seed = 10;
@@ -75,7 +75,8 @@ Forward forward(const Weights& w, const Values& image, const Values& conv_bump =
     double logit = w.at("head.fc.bias")[k] + (logit_bump.empty() ? 0 : logit_bump[k]);
     for (size_t c = 0; c < kWidth; ++c) {
       double mean = 0;
-      for (size_t p = 0; p < kPlaces; ++p) mean += std::max(0.0, out.act[c * kPlaces + p]) / kPlaces;
+      for (size_t p = 0; p < kPlaces; ++p)
+        mean += std::max(0.0, out.act[c * kPlaces + p]) / kPlaces;
       logit += w.at("head.fc.weight")[k * kWidth + c] * mean;
     }
     out.logits.push_back(logit);
@@ -119,7 +120,8 @@ struct Subject {
     batch.images = random_tensor({int64_t(n), 1, kSide, kSide}, 77, -1, 1, DType::kF32);
     const Values pixels = batch.images.to_vector<double>();
     for (size_t i = 0; i < n; ++i) {
-      images.emplace_back(pixels.begin() + long(i * kPlaces), pixels.begin() + long((i + 1) * kPlaces));
+      images.emplace_back(pixels.begin() + long(i * kPlaces),
+                          pixels.begin() + long((i + 1) * kPlaces));
       labels.push_back(int64_t(i % kClasses));
     }
     batch.labels = Tensor::from<int64_t>({int64_t(n)}, labels);
@@ -215,8 +217,9 @@ TEST_CASE("proxies: jacov and ntk of two images, by hand") {
     const double mean = sum_of(row) / double(row.size());
     for (double& v : row) v -= mean;
   }
-  const double r = product(jacobians[0], jacobians[1]) /
-                   std::sqrt(product(jacobians[0], jacobians[0]) * product(jacobians[1], jacobians[1]));
+  const double r =
+      product(jacobians[0], jacobians[1]) /
+      std::sqrt(product(jacobians[0], jacobians[0]) * product(jacobians[1], jacobians[1]));
   double want = 0;
   for (const double v : {1 + r + 1e-5, 1 - r + 1e-5}) want -= std::log(v) + 1 / v;
   CHECK(zoo::jacov(*s.network, s.batch) == doctest::Approx(want).epsilon(1e-4));
@@ -269,8 +272,7 @@ TEST_CASE("proxies: by name, with the nearest one for a typo") {
       CHECK(std::isfinite(zoo::score(proxy, *s.network, s.batch)));
     }
   }
-  CHECK(zoo::score(zoo::find_proxy("snip"), *s.network, s.batch) ==
-        zoo::snip(*s.network, s.batch));
+  CHECK(zoo::score(zoo::find_proxy("snip"), *s.network, s.batch) == zoo::snip(*s.network, s.batch));
   CHECK_ERROR(zoo::find_proxy("synflo"), "did you mean 'synflow'");
 }
 

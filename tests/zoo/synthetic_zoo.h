@@ -36,7 +36,9 @@ inline std::shared_ptr<const zoo::Dataset> images() {
     for (int64_t p = 0; p < 784; ++p) {
       const int64_t row = p / 28, col = p % 28;
       content.pixels[size_t(i * 784 + p)] =
-          uint8_t((row * (i % 10 + 1) + col * (i / 10 + 1) + philox4x32({uint32_t(p), uint32_t(i)}, {})[0] % 40) % 256);
+          uint8_t((row * (i % 10 + 1) + col * (i / 10 + 1) +
+                   philox4x32({uint32_t(p), uint32_t(i)}, {})[0] % 40) %
+                  256);
     }
   }
   for (int c = 0; c < 10; ++c) content.classes.push_back(std::to_string(c));

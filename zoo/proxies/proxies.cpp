@@ -1,7 +1,9 @@
 #include "kintsugi/zoo/proxies/proxies.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <sstream>
 
 #include "kintsugi/zoo/proxies/naswot.h"
 
@@ -48,6 +50,23 @@ const Proxy& find_proxy(const std::string& name) {
     names.push_back(proxy.name);
   }
   fail(ErrorKind::kUsage, "proxy: there is no '", name, "'", did_you_mean(name, names));
+}
+
+std::vector<const Proxy*> proxies_named(const std::string& names) {
+  std::vector<const Proxy*> named;
+  if (names == "all") {
+    for (const Proxy& proxy : kProxies) named.push_back(&proxy);
+    return named;
+  }
+  std::istringstream words(names + ",");
+  for (std::string name; std::getline(words, name, ',');) {
+    const Proxy* proxy = &find_proxy(name);
+    if (std::find(named.begin(), named.end(), proxy) != named.end()) {
+      fail(ErrorKind::kUsage, "proxy: '", name, "' is there twice");
+    }
+    named.push_back(proxy);
+  }
+  return named;
 }
 
 double score(const Proxy& proxy, nn::Network& network, const ProxyBatch& batch,

@@ -7,6 +7,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "kintsugi/nn/network.h"
 #include "kintsugi/zoo/files/plan_file.h"
@@ -58,7 +59,10 @@ std::span<const Proxy> proxies();
 // kUsage with the nearest right name.
 const Proxy& find_proxy(const std::string& name);
 
-// The score by name. kUsage where a proxy needs a plan and there is none. A network that gives NaN
+// "naswot,synflow", or "all".
+std::vector<const Proxy*> proxies_named(const std::string& names);
+
+// kUsage where a proxy needs a plan and there is none. A network that gives NaN
 // or infinite numbers has the score -infinity: it is the worst.
 double score(const Proxy& proxy, nn::Network& network, const ProxyBatch& batch,
              const PlanFile* plan = nullptr);
