@@ -25,6 +25,7 @@ struct StitchNetwork {
   std::vector<AtomicNode> nodes = {};
   std::vector<double> stem_cost = {};  // empty: none
   std::vector<double> head_cost = {};
+  bool starts = true;  // a path may begin with it
 };
 
 struct StitchGraphProblem {
@@ -35,6 +36,7 @@ struct StitchGraphProblem {
   Matrix stitch_value;              // -infinity: not possible
   std::vector<Matrix> stitch_cost;  // one per resource
   size_t max_stitches = 3;          // S
+  size_t min_stitches = 0;
   double depth_slack = 0.10;
 };
 
@@ -53,6 +55,7 @@ struct StitchGraphResult {
   uint64_t labels = 0;
   size_t stitches = 0;  // pairs of positions that can be stitched
   std::string reason;   // if the front is empty: the least of each cost
+  std::vector<Remedy> remedies;  // then, of every budget, others as they are
 };
 
 // kUsage, kShape or kNumeric if the problem is malformed; kInfeasible if stitches are allowed and

@@ -149,6 +149,68 @@ bool Parts::own_head(const BlockRange& block) const {
   return !options_.fresh_head && block.last == int64_t(model.nodes.size());
 }
 
+bool neighbours(const BlockRange& left, const BlockRange& right) {
+  return left.model == right.model && left.last + 1 == right.first;
+}
+
+Parts::Costs Parts::costs_of(const std::vector<BlockRange>& blocks) {
+  Costs sum = stem(index_of(blocks.at(0).model));
+  const auto pay = [&](const Costs& costs) {
+    for (size_t r = 0; r < costs.size(); ++r) {
+      sum[r] = resources_[r].peak ? std::max(sum[r], costs[r]) : sum[r] + costs[r];
+    }
+  };
+  bool home = true;
+  for (size_t b = 0; b < blocks.size(); ++b) {
+    if (b > 0 && !neighbours(blocks[b - 1], blocks[b])) {
+      pay(stitch(out(blocks[b - 1], home), in(blocks[b], false)));
+      home = false;
+    }
+    pay(block(blocks[b], home));
+  }
+  pay(head(blocks.back(), home));
+  return sum;
+}
+
+PlanFile Parts::plan_of(const std::vector<BlockRange>& blocks, double objective) {
+  const Costs costs = costs_of(blocks);
+  PlanFile plan;
+  plan.classes = classes_;
+  bool home = true;
+  for (size_t k = 0; k < blocks.size(); ++k) {
+    const BlockRange& range = blocks[k];
+    const Source& source = sources_[index_of(range.model)];
+    PlanFile::Block block;
+    block.model = range.model;
+    block.weights = source.model->weights;
+    block.sha256 = source.model->sha256;
+    block.naming = source.model->naming;
+    block.first = range.first;
+    block.last = range.last;
+    if (k == 0) {
+      plan.stem.part = block;
+      plan.input = source.network ? source.network->input() : Shape{1, 1, 1};
+      plan.preprocessing = source.card.preprocessing;
+      plan.labels = source.card.labels;
+    } else if (const FeatureShape before = out(blocks[k - 1], home);
+               neighbours(blocks[k - 1], range)) {
+      plan.stitches.push_back({"none", name_of(options_.form), before, before});
+    } else {
+      const nn::Stitch stitch(before, in(range, false), options_.form);
+      plan.stitches.push_back(
+          {stitch.mode(), name_of(stitch.form()), stitch.in(), stitch.out(), stitch.stride()});
+      home = false;
+    }
+    if (k + 1 == blocks.size() && own_head(range)) plan.head = block;
+    plan.blocks.push_back(std::move(block));
+  }
+  plan.params = int64_t(costs[resource("params")]);
+  plan.macs = int64_t(costs[resource("macs")]);
+  plan.objective = plan.bound = objective;
+  for (size_t r = 0; r < costs.size(); ++r) plan.costs.emplace_back(resources_[r].name, costs[r]);
+  return plan;
+}
+
 Parts::Costs Parts::listed(const Cost& cost) const {
   Costs out{double(cost.counted.params), double(cost.counted.macs), cost.bytes};
   if (options_.activation) out.push_back(cost.peak);

@@ -12,6 +12,7 @@
 #include "kintsugi/zoo/card.h"
 #include "kintsugi/zoo/files/dissected.h"
 #include "kintsugi/zoo/files/latency_file.h"
+#include "kintsugi/zoo/files/plan_file.h"
 
 namespace kintsugi::zoo {
 
@@ -22,6 +23,9 @@ struct PartsOptions {
   bool activation = false;         // measures peaks of memory: every network runs once
   const LatencyFile* latency = nullptr;  // latencies, from this table
 };
+
+// Whether the right follows the left in their network, so that they need no stitch.
+bool neighbours(const BlockRange& left, const BlockRange& right);
 
 class Parts {
  public:
@@ -62,6 +66,10 @@ class Parts {
   Costs block(const BlockRange& block, bool home);
   Costs head(const BlockRange& last, bool home);
   Costs stitch(const nn::FeatureShape& in, const nn::FeatureShape& out);
+
+  // Of the network that these blocks make, in this order, and its plan.
+  Costs costs_of(const std::vector<BlockRange>& blocks);
+  PlanFile plan_of(const std::vector<BlockRange>& blocks, double objective);
 
  private:
   struct Cost {

@@ -70,48 +70,12 @@ class Question {
     return names;
   }
 
-  PlanFile plan_of(const solvers::Assembly& assembly) const {
-    PlanFile plan;
-    plan.classes = parts_.classes();
-    const size_t stages = states_.size();
-    for (size_t k = 0; k < stages; ++k) {
-      const State& state = states_[k][assembly.chosen[k]];
-      const BlockRange& range = partition_.sets[k].blocks[state.block];
-      const Parts::Source& source = parts_.source(parts_.index_of(range.model));
-      PlanFile::Block block;
-      block.model = range.model;
-      block.weights = source.model->weights;
-      block.sha256 = source.model->sha256;
-      block.naming = source.model->naming;
-      block.first = range.first;
-      block.last = range.last;
-      if (k == 0) {
-        plan.stem.part = block;
-        plan.input = source.network ? source.network->input() : Shape{1, 1, 1};
-        plan.preprocessing = source.card.preprocessing;
-        plan.labels = source.card.labels;
-      } else {
-        const State& before = states_[k - 1][assembly.chosen[k - 1]];
-        const BlockRange& left = partition_.sets[k - 1].blocks[before.block];
-        const FeatureShape in = parts_.out(left, before.home);
-        if (neighbours(left, range)) {
-          plan.stitches.push_back({"none", name_of(parts_.form()), in, in});
-        } else {
-          const nn::Stitch stitch(in, parts_.in(range, false), parts_.form());
-          plan.stitches.push_back(
-              {stitch.mode(), name_of(stitch.form()), stitch.in(), stitch.out(), stitch.stride()});
-        }
-      }
-      if (k + 1 == stages && parts_.own_head(range)) plan.head = block;
-      plan.blocks.push_back(std::move(block));
+  PlanFile plan_of(const solvers::Assembly& assembly) {
+    std::vector<BlockRange> blocks;
+    for (size_t k = 0; k < states_.size(); ++k) {
+      blocks.push_back(partition_.sets[k].blocks[states_[k][assembly.chosen[k]].block]);
     }
-    plan.params = int64_t(assembly.cost[0]);
-    plan.macs = int64_t(assembly.cost[1]);
-    plan.objective = plan.bound = assembly.objective;
-    for (size_t r = 0; r < assembly.cost.size(); ++r) {
-      plan.costs.emplace_back(problem_.resources[r].name, assembly.cost[r]);
-    }
-    return plan;
+    return parts_.plan_of(blocks, assembly.objective);
   }
 
  private:
@@ -119,10 +83,6 @@ class Question {
     size_t block;  // of the set
     bool home;     // as of Parts
   };
-
-  static bool neighbours(const BlockRange& left, const BlockRange& right) {
-    return left.model == right.model && left.last + 1 == right.first;
-  }
 
   void limit(const std::string& name, int64_t budget) {
     if (budget == ReassembleOptions::kNone) return;
@@ -238,7 +198,7 @@ class Question {
 
 Reassembly reassemble(const PartitionFile& partition, const ReassembleOptions& options,
                       const solvers::Control& control) {
-  const Question question(partition, options);
+  Question question(partition, options);
   Reassembly answer;
   answer.resources = question.resources();
   answer.result = solvers::reassemble(question.problem(),
@@ -259,7 +219,7 @@ Reassembly reassemble(const PartitionFile& partition, const ReassembleOptions& o
 ReassemblyFront reassemble_front(const PartitionFile& partition, const ReassembleOptions& options,
                                  const std::vector<std::string>& costs,
                                  const solvers::Control& control) {
-  const Question question(partition, options);
+  Question question(partition, options);
   std::vector<size_t> resources;
   for (const std::string& name : costs) resources.push_back(question.parts().resource(name));
   ReassemblyFront answer;
@@ -274,7 +234,7 @@ ReassemblyFront reassemble_front(const PartitionFile& partition, const Reassembl
 Reassembly reassemble_naswot(const PartitionFile& partition, const ReassembleOptions& options,
                              std::vector<std::vector<solvers::Matrix>> kernels,
                              const solvers::Control& control) {
-  const Question question(partition, options);
+  Question question(partition, options);
   solvers::NaswotProblem problem{question.problem(), {}};
   for (size_t k = 0; k < problem.assembly.stages.size(); ++k) {
     problem.kernels.emplace_back();

@@ -15,6 +15,8 @@ int partition(Session& session);
 int reassemble(Session& session);
 int score(Session& session);
 int calibrate(Session& session);
+int stitch_graph(Session& session);
+int latency(Session& session);
 int train(Session& session);
 int finetune(Session& session);
 int convert(Session& session);

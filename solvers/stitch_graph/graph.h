@@ -24,4 +24,7 @@ inline bool allowed(const StitchGraphProblem& problem, size_t j, size_t q, size_
   return i != j && q >= 1 && p < to && apart <= problem.depth_slack + 1e-12;
 }
 
+// evaluate() of a problem that is known to be sound.
+StitchedNetwork recompute(const StitchGraphProblem& problem, const std::vector<Block>& segments);
+
 }  // namespace kintsugi::solvers::stitch_graph

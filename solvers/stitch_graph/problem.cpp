@@ -57,6 +57,10 @@ void validate(const StitchGraphProblem& problem) {
   if (problem.max_stitches > 64) {
     fail(ErrorKind::kUsage, "stitch graph: ", problem.max_stitches, " stitches, expected 0 to 64");
   }
+  if (problem.min_stitches > problem.max_stitches) {
+    fail(ErrorKind::kUsage, "stitch graph: at least ", problem.min_stitches, " stitches, but at most ",
+         problem.max_stitches);
+  }
   for (size_t i = 0; i < networks; ++i) {
     const StitchNetwork& network = problem.networks[i];
     const std::string name = name_of(problem, i);
@@ -113,52 +117,7 @@ void validate(const StitchGraphProblem& problem) {
 
 StitchedNetwork evaluate(const StitchGraphProblem& problem, const std::vector<Block>& segments) {
   validate(problem);
-  const auto refuse = [](const auto&... words) {
-    fail(ErrorKind::kUsage, "stitch graph: ", words...);
-  };
-  if (segments.empty()) refuse("no segments");
-  if (segments.size() > problem.max_stitches + 1) {
-    refuse(segments.size(), " segments, expected at most ", problem.max_stitches + 1);
-  }
-  const std::vector<size_t> first = first_positions(problem);
-  StitchedNetwork out{segments, 0, std::vector<double>(problem.resources.size(), 0)};
-  const auto pay = [&](const std::vector<double>& cost) {
-    for (size_t r = 0; r < cost.size(); ++r) out.cost[r] += cost[r];
-  };
-  for (size_t g = 0; g < segments.size(); ++g) {
-    const Block& b = segments[g];
-    if (b.model >= problem.networks.size() || b.first < 1 || b.last < b.first ||
-        b.last > problem.networks[b.model].nodes.size()) {
-      refuse("segment ", g + 1, " does not exist");
-    }
-    const StitchNetwork& network = problem.networks[b.model];
-    if (g == 0 && b.first != 1) refuse("the first segment starts at node ", b.first);
-    if (g == 0) pay(network.stem_cost);
-    if (g > 0) {
-      const Block& before = segments[g - 1];
-      const size_t from = first[before.model] + before.last, to = first[b.model] + b.first - 1;
-      if (!allowed(problem, before.model, before.last, b.model, b.first - 1) ||
-          std::isinf(problem.stitch_value(from, to))) {
-        refuse("segments ", g, " and ", g + 1, " cannot be stitched");
-      }
-      out.objective += problem.stitch_value(from, to);
-      for (size_t r = 0; r < out.cost.size(); ++r) out.cost[r] += problem.stitch_cost[r](from, to);
-    }
-    for (size_t p = b.first; p <= b.last; ++p) {
-      out.objective += network.nodes[p - 1].value;
-      pay(network.nodes[p - 1].cost);
-    }
-    if (g + 1 < segments.size()) continue;
-    if (b.last != network.nodes.size()) refuse("the last segment ends at node ", b.last);
-    pay(network.head_cost);
-  }
-  for (size_t r = 0; r < out.cost.size(); ++r) {
-    if (!reassembly::Graph::within(out.cost[r], problem.resources[r].budget)) {
-      refuse(problem.resources[r].name, " is ", out.cost[r], " of at most ",
-             problem.resources[r].budget);
-    }
-  }
-  return out;
+  return stitch_graph::recompute(problem, segments);
 }
 
 }  // namespace kintsugi::solvers

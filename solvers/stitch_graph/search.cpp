@@ -76,6 +76,10 @@ class Search {
     std::atomic<bool> whole = true;
     for (size_t s = 0; s < layers_.size() && whole; ++s) {
       layers_[s].resize(first_.back());
+      // What may not end yet beats nothing that has more stitches.
+      if (s > 0 && s <= problem_.min_stitches) {
+        inputs_.assign(first_.back(), pareto::Front(width_));
+      }
       cpu::parallel_for(int64_t(problem_.networks.size()), 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
           if (!walk(s, size_t(i))) whole = false;
@@ -89,7 +93,7 @@ class Search {
   std::vector<StitchedNetwork> front() const {
     std::vector<double> points;
     std::vector<End> ends;
-    for (uint32_t s = 0; s < layers_.size(); ++s) {
+    for (uint32_t s = uint32_t(problem_.min_stitches); s < layers_.size(); ++s) {
       if (layers_[s].empty()) break;
       for (size_t i = 0; i < problem_.networks.size(); ++i) {
         const uint32_t at = uint32_t(first_[i + 1] - 1);
@@ -113,6 +117,7 @@ class Search {
   double extreme(size_t component) const {
     double best = kNever;
     for (size_t i = 0; i < problem_.networks.size(); ++i) {
+      if (!problem_.networks[i].starts) continue;
       const double start = signed_of(component, stems_[i].data()) +
                            signed_of(component, node(first_[i] + 1)) +
                            after(component, layers_.size() - 1, first_[i] + 1);
@@ -226,7 +231,7 @@ class Search {
       };
       const std::vector<double> nothing(width_, 0);
       if (x == first_[i] + 1) {
-        if (s == 0) offer(nothing.data(), stems_[i].data(), kNone, kNone);
+        if (s == 0 && problem_.networks[i].starts) offer(nothing.data(), stems_[i].data(), kNone, kNone);
       } else {
         const List& straight = layers_[s][x - 1];
         for (size_t label = 0; label < straight.size(); ++label) {
@@ -289,6 +294,46 @@ class Search {
 
 }  // namespace
 
+// A point of the least cost is on the front without that cost's budget.
+void explain(const StitchGraphProblem& problem, Clock& clock, StitchGraphResult& result) {
+  std::ostringstream reason;
+  reason.precision(15);
+  reason << "no network";
+  const char* joint = " within ";
+  for (const Resource& r : problem.resources) {
+    if (r.budget == kUnlimited) continue;
+    reason << joint << r.budget << ' ' << r.name;
+    joint = " and ";
+  }
+  for (size_t r = 0; r < problem.resources.size(); ++r) {
+    const Resource& resource = problem.resources[r];
+    if (resource.budget == kUnlimited) continue;
+    StitchGraphProblem relaxed = problem;
+    relaxed.resources[r].budget = kUnlimited;
+    Search search(relaxed, clock);
+    Remedy remedy{resource.name, resource.budget, kUnlimited};
+    const bool whole = search.run(clock);
+    for (const StitchedNetwork& network : search.front()) {
+      remedy.needed = std::min(remedy.needed, network.cost[r]);
+    }
+    if (!whole) {
+      fail(ErrorKind::kInterrupted, "stitch graph: ", reason.str(), "; ",
+           clock.stopped() ? "stopped" : "out of time", " before what would help was known");
+    }
+    if (remedy.needed < kUnlimited) {
+      reason << "; the smallest " << resource.name << " with the rest is " << remedy.needed;
+    } else {
+      reason << "; no " << resource.name << " would do with the rest";
+    }
+    result.remedies.push_back(std::move(remedy));
+  }
+  if (result.remedies.empty()) {
+    reason << " has " << problem.min_stitches << " stitches within a depth slack of "
+           << problem.depth_slack;
+  }
+  result.reason = reason.str();
+}
+
 }  // namespace stitch_graph
 
 StitchGraphResult stitch_front(const StitchGraphProblem& problem, const Control& control) {
@@ -306,15 +351,19 @@ StitchGraphResult stitch_front(const StitchGraphProblem& problem, const Control&
          " after ", result.seconds, " s without a network");
   }
   if (result.front.empty()) {
-    std::ostringstream reason;
-    reason.precision(15);
-    reason << "no network within the budgets together; alone, the least that each allows:";
-    for (size_t r = 0; r < problem.resources.size(); ++r) {
-      reason << (r == 0 ? " " : ", ") << problem.resources[r].name << ' ' << search.extreme(r + 1)
-             << " (budget " << problem.resources[r].budget << ')';
-    }
-    result.reason = reason.str();
+    stitch_graph::explain(problem, clock, result);
     return result;
+  }
+  for (const StitchedNetwork& network : result.front) {
+    const StitchedNetwork again = stitch_graph::recompute(problem, network.segments);
+    double apart = std::abs(again.objective - network.objective);
+    for (size_t r = 0; r < again.cost.size(); ++r) {
+      apart = std::max(apart, std::abs(again.cost[r] - network.cost[r]) / (1 + again.cost[r]));
+    }
+    if (!(apart <= 1e-9 * (1 + std::abs(again.objective)))) {
+      fail(ErrorKind::kNumeric, "stitch graph: a network is said to be worth ", network.objective,
+           ", it is worth ", again.objective);
+    }
   }
   const double best = result.front[0].objective;
   result.bound = result.complete ? best : std::max(best, search.extreme(0));

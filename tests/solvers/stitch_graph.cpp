@@ -26,6 +26,7 @@ struct Walker {
       sum += n.nodes.size() + 1;
     }
     for (size_t i = 0; i < p.networks.size(); ++i) {
+      if (!p.networks[i].starts) continue;
       std::vector<double> point(1 + p.resources.size(), 0);
       add(point, 0, p.networks[i].stem_cost);
       walk(i, 0, 0, point);
@@ -49,7 +50,7 @@ struct Walker {
       for (size_t r = 0; r < problem.resources.size(); ++r) {
         fits &= end[1 + r] <= problem.resources[r].budget;
       }
-      if (fits) points.push_back(end);
+      if (fits && stitches >= problem.min_stitches) points.push_back(end);
     } else {
       walk(i, p, stitches, point);
     }
@@ -93,6 +94,8 @@ StitchGraphProblem tiny(uint64_t seed) {
   StitchGraphProblem problem = test::random_stitch_graph(nodes, seed);
   problem.max_stitches = test::below(random, 4);
   problem.depth_slack = seed % 3 == 0 ? 1 : 0.35;
+  problem.min_stitches = test::below(random, problem.max_stitches + 1);
+  problem.networks[1].starts = seed % 4 != 0;
   for (double& v : problem.stitch_value.values) {
     if (test::uniform(random) < 0.2) v = -INFINITY;
   }
@@ -103,12 +106,17 @@ StitchGraphProblem tiny(uint64_t seed) {
 
 TEST_CASE("stitch graph: the front equals that of every path") {
   size_t solved = 0, stitched = 0, empty = 0;
-  for (uint64_t seed = 0; seed < 150; ++seed) {
+  for (uint64_t seed = 0; seed < 220; ++seed) {
     CAPTURE(seed);
     StitchGraphProblem problem = tiny(seed);
     try {
       const StitchGraphResult free = stitch_front(problem);
       CHECK(free.complete);
+      if (free.front.empty()) {
+        CHECK(Walker(problem).points.empty());
+        CHECK(free.reason.find("stitches within a depth slack") != std::string::npos);
+        continue;
+      }
       CHECK(free.gap == 0);
       const Points all = Walker(problem).points;
       check_equal(points_of(problem, free), front_by_hand(all));
@@ -123,6 +131,14 @@ TEST_CASE("stitch graph: the front equals that of every path") {
         CHECK(tight.front.empty() == !tight.reason.empty());
         check_equal(points_of(problem, tight), front_by_hand(Walker(problem).points));
         empty += tight.front.empty();
+        for (const Remedy& remedy : tight.remedies) {
+          double least = INFINITY;
+          StitchGraphProblem relaxed = problem;
+          const size_t r = remedy.limit == "params" ? 0 : 1;
+          relaxed.resources[r].budget = INFINITY;
+          for (const auto& point : Walker(relaxed).points) least = std::min(least, point[1 + r]);
+          CHECK(remedy.needed == least);
+        }
       }
     } catch (const Error& error) {
       CHECK(error.kind() == ErrorKind::kInfeasible);
