@@ -22,12 +22,12 @@ struct Subject {
 
   Subject(const std::string& what, int64_t classes, uint64_t seed) {
     if (!std::filesystem::exists(what)) {
-      loaded = zoo::fresh_network(what, {.classes = classes}, seed);
+      loaded = zoo::fresh_network(what, {.classes = classes > 0 ? classes : -1}, seed);
     } else if (what.ends_with(".json") && !what.ends_with(".index.json")) {
       plan = zoo::read_plan(what);
       loaded = zoo::load_plan(*plan, seed);
     } else {
-      loaded = zoo::open_network(what, true);
+      loaded = zoo::load_network("", what);
     }
   }
 };

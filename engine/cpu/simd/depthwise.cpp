@@ -1,5 +1,7 @@
 #include "kintsugi/engine/cpu/simd/depthwise.h"
 
+#include <type_traits>
+
 #include "kintsugi/engine/cpu/simd/lanes.h"
 
 namespace kintsugi::cpu::KINTSUGI_ISA {
@@ -101,34 +103,23 @@ void row_of_taps(const DepthwiseRow& a, int64_t begin, int64_t end) {
   row_of_tiles<kTaps, kStride, 8>(a, begin, end);
 }
 
+// Calls f with the kernel's width and the stride as constants, if they are one of kTaps and
+// kStride.
+template <int kStride, int... kTaps, typename F>
+bool with_taps(int64_t stride, int64_t taps, const F& f) {
+  return stride == kStride && ((taps == kTaps && (f(std::integral_constant<int, kTaps>(),
+                                                    std::integral_constant<int, kStride>()),
+                                                  true)) ||
+                               ...);
+}
+
+// Widths of 1, 2 and 4 are parts of larger kernels, in gradients of strided convolutions.
 void row(const DepthwiseRow& a, int64_t begin, int64_t end) {
-  if (a.dilation == 1 && a.stride == 1) {
-    switch (a.taps) {
-      case 1:
-        return row_of_taps<1, 1>(a, begin, end);
-      case 2:
-        return row_of_taps<2, 1>(a, begin, end);
-      case 3:
-        return row_of_taps<3, 1>(a, begin, end);
-      case 4:
-        return row_of_taps<4, 1>(a, begin, end);
-      case 5:
-        return row_of_taps<5, 1>(a, begin, end);
-      case 7:
-        return row_of_taps<7, 1>(a, begin, end);
-    }
-  }
-  if (a.dilation == 1 && a.stride == 2) {
-    switch (a.taps) {
-      case 3:
-        return row_of_taps<3, 2>(a, begin, end);
-      case 5:
-        return row_of_taps<5, 2>(a, begin, end);
-      case 7:
-        return row_of_taps<7, 2>(a, begin, end);
-    }
-  }
-  row_of_any(a, begin, end);
+  const auto unrolled = [&](auto taps, auto stride) { row_of_taps<taps, stride>(a, begin, end); };
+  const bool done =
+      a.dilation == 1 && (with_taps<1, 1, 2, 3, 4, 5, 7>(a.stride, a.taps, unrolled) ||
+                          with_taps<2, 3, 5, 7>(a.stride, a.taps, unrolled));
+  if (!done) row_of_any(a, begin, end);
 }
 
 // --- backward weights ---
@@ -284,27 +275,13 @@ void weight(const ConvShape& shape, const float* x, const float* dy, int64_t row
             int64_t row_end, int64_t begin, int64_t end, float* dweight, float* dbias) {
   const WeightJob a{shape, x, dy, row_begin, row_end, dweight};
   if (dbias) bias_sums(a, begin, end, dbias);
-  if (shape.dilation_w == 1 && shape.stride_w == 1) {
-    switch (shape.kw) {
-      case 3:
-        return weight_of_taps<3, 1>(a, begin, end);
-      case 5:
-        return weight_of_taps<5, 1>(a, begin, end);
-      case 7:
-        return weight_of_taps<7, 1>(a, begin, end);
-    }
-  }
-  if (shape.dilation_w == 1 && shape.stride_w == 2) {
-    switch (shape.kw) {
-      case 3:
-        return weight_of_taps<3, 2>(a, begin, end);
-      case 5:
-        return weight_of_taps<5, 2>(a, begin, end);
-      case 7:
-        return weight_of_taps<7, 2>(a, begin, end);
-    }
-  }
-  weight_of_any(a, begin, end);
+  const auto unrolled = [&](auto taps, auto stride) {
+    weight_of_taps<taps, stride>(a, begin, end);
+  };
+  const bool done =
+      shape.dilation_w == 1 && (with_taps<1, 3, 5, 7>(shape.stride_w, shape.kw, unrolled) ||
+                                with_taps<2, 3, 5, 7>(shape.stride_w, shape.kw, unrolled));
+  if (!done) weight_of_any(a, begin, end);
 }
 
 }  // namespace
