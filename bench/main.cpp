@@ -7,6 +7,7 @@
 #include "bench/solvers/solvers.h"
 #include "kintsugi/apps/session.h"
 #include "kintsugi/engine/core/context.h"
+#include "kintsugi/zoo/files/similarity_file.h"
 
 namespace {
 
@@ -46,11 +47,18 @@ int train(Session& session) {
 }
 
 int similarity(Session& session) {
-  bench::CkaBenchOptions options;
+  bench::SimilarityBenchOptions options;
+  apps::Option metric{"--metric", &options.metric, "of `kintsugi similarity`"};
+  for (const zoo::MetricLaws& laws : zoo::metric_laws()) metric.choices.emplace_back(laws.name);
+  apps::Option projection{"--projection", &options.projection, "of the metrics that have one"};
+  projection.choices = {"principal", "random"};
   if (!session.parse(
-          "Streaming CKA at the shapes of a zoo of 24 networks.",
-          {{"--images", &options.images, "of the pass", "Options", false, 2},
-           {"--batch-size", &options.batch_size, "of the estimator", "Options", false, 2}})) {
+          "Similarity at the shapes of a zoo of 24 networks.",
+          {metric,
+           {"--images", &options.images, "of the pass", "Options", false, 5},
+           {"--batch-size", &options.batch_size, "of a CKA", "Options", false, 2},
+           projection,
+           {"--dims", &options.dims, "of the projection", "Options", false, 1}})) {
     return 0;
   }
   bench::bench_similarity(std::cout, options);
@@ -165,7 +173,7 @@ constexpr apps::Command kBenches[] = {
     {"conv", "convolutions, beside oneDNN alone", conv},
     {"train", "training of the small networks, by operator", train},
     {"load", "from a file of weights to the first logits, in a process of its own", load},
-    {"similarity", "streaming CKA at a real zoo's shapes: seconds and memory", similarity},
+    {"similarity", "every metric at a real zoo's shapes: seconds and memory", similarity},
     {"partition", "the exact partition beside the paper's heuristic", partition},
     {"reassembly", "the exact reassembly by labels and by GLPK", reassembly},
     {"front", "the Pareto front of a reassembly", front},

@@ -7,13 +7,16 @@
 
 namespace kintsugi::bench {
 
-struct CkaBenchOptions {
-  int64_t images = 5000;
-  int64_t batch_size = 256;
+struct SimilarityBenchOptions {
+  std::string metric = "linear-cka";
+  int64_t images = 2048;
+  int64_t batch_size = 256;  // of a CKA
+  std::string projection = "principal";
+  int64_t dims = 256;
 };
-// Streaming CKA of 434 positions of up to 3,712 channels, as 24 networks have them, on synthetic
+// A metric at 434 positions of up to 3,712 channels, as 24 networks have them, on synthetic
 // features; some pairs are compared with the definition in double.
-void bench_similarity(std::ostream& out, const CkaBenchOptions& options);
+void bench_similarity(std::ostream& out, const SimilarityBenchOptions& options);
 
 struct PartitionBenchOptions {
   std::string similarity;  // a SIM.json; empty: synthetic zoos
