@@ -68,21 +68,28 @@ class Calibrator {
         {.images = options_.images, .fresh_head = options_.rules.fresh_head, .seed = options_.seed},
         {}, stop_);
     sample_ = zoo::stratified_sample(*train_, options_.images, options_.seed);
-    for (size_t i = result_.assemblies.size(); i < plans.size(); ++i) {
+    done_.resize(plans.size());
+    for (size_t i = 0; i < plans.size(); ++i) {
+      const auto found = known_.find(blocks_text(plans[i].plan));
+      if (found != known_.end()) done_[i] = found->second;
+    }
+    for (size_t i = 0; i < plans.size(); ++i) {
+      if (done_[i]) continue;
       solvers::Matrix sum(sample_.size(), sample_.size());
       for (size_t k = 0; k < kernels.size(); ++k) {
         const solvers::Matrix& kernel = kernels[k][plans[i].chosen[k]];
         for (size_t e = 0; e < sum.values.size(); ++e) sum.values[e] += kernel.values[e];
       }
       const auto start = std::chrono::steady_clock::now();
-      measure(plans[i].plan, solvers::log_det(sum) / double(sample_.size()));
+      const double block_naswot = solvers::log_det(sum) / double(sample_.size());
+      done_[i] = measure(plans[i].plan, block_naswot);
       write();
-      const Calibration::Assembly& done = result_.assemblies.back();
-      progress.line(std::to_string(i + 1) + "/" + std::to_string(plans.size()) + " " + done.blocks +
-                    ": stitched " + fixed(done.stitched, 2) + " %" +
-                    (done.tuned ? ", tuned " + fixed(*done.tuned, 2) + " %" : "") + ", " +
+      progress.line(std::to_string(i + 1) + "/" + std::to_string(plans.size()) + " " +
+                    done_[i]->blocks + ": stitched " + fixed(done_[i]->stitched, 2) + " %" +
+                    (done_[i]->tuned ? ", tuned " + fixed(*done_[i]->tuned, 2) + " %" : "") + ", " +
                     duration(seconds_since(start)));
     }
+    for (auto& assembly : done_) result_.assemblies.push_back(*assembly);
     rank();
     write();
     return std::move(result_);
@@ -142,14 +149,14 @@ class Calibrator {
         a.tuning_seconds = entry.at("tuning_seconds").get<double>();
         a.scores = numbers_from(entry.at("scores"));
         a.seconds = numbers_from(entry.at("seconds"));
-        result_.assemblies.push_back(std::move(a));
+        known_[a.blocks] = std::move(a);
       }
     } catch (const nlohmann::json::exception& error) {
       fail(ErrorKind::kFormat, file, ": not a table of calibrate; --fresh starts anew");
     }
   }
 
-  void measure(const zoo::PlanFile& plan, double block_naswot) {
+  Calibration::Assembly measure(const zoo::PlanFile& plan, double block_naswot) const {
     Calibration::Assembly out;
     out.blocks = blocks_text(plan);
     out.scores = {{"objective", plan.objective},
@@ -176,7 +183,7 @@ class Calibrator {
               .seconds;
       out.tuned = top1(loaded);
     }
-    result_.assemblies.push_back(std::move(out));
+    return out;
   }
 
   double top1(const zoo::LoadedNetwork& loaded) const {
@@ -217,13 +224,14 @@ class Calibrator {
 
   void write() const {
     Json assemblies = Json::array(), table = Json::array();
-    for (const Calibration::Assembly& a : result_.assemblies) {
-      assemblies.push_back({{"blocks", a.blocks},
-                            {"stitched", a.stitched},
-                            {"tuned", a.tuned ? Json(*a.tuned) : Json()},
-                            {"tuning_seconds", a.tuning_seconds},
-                            {"scores", to_json(a.scores)},
-                            {"seconds", to_json(a.seconds)}});
+    for (const std::optional<Calibration::Assembly>& a : done_) {
+      if (!a) continue;
+      assemblies.push_back({{"blocks", a->blocks},
+                            {"stitched", a->stitched},
+                            {"tuned", a->tuned ? Json(*a->tuned) : Json()},
+                            {"tuning_seconds", a->tuning_seconds},
+                            {"scores", to_json(a->scores)},
+                            {"seconds", to_json(a->seconds)}});
     }
     for (const Calibration::Row& row : result_.rows) {
       Json entry =
@@ -243,6 +251,8 @@ class Calibrator {
   const CalibrationOptions& options_;
   std::stop_token stop_;
   Json settings_;
+  std::map<std::string, Calibration::Assembly> known_;      // of earlier sittings, by their blocks
+  std::vector<std::optional<Calibration::Assembly>> done_;  // in the sample's order
   Calibration result_;
   std::shared_ptr<const zoo::Dataset> train_, test_;
   std::vector<int64_t> sample_;

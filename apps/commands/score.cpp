@@ -27,7 +27,7 @@ struct Subject {
       plan = zoo::read_plan(what);
       loaded = zoo::load_plan(*plan, seed);
     } else {
-      loaded = zoo::load_network("", what);
+      loaded = zoo::open_network(what);
     }
   }
 };

@@ -187,8 +187,10 @@ TEST_CASE("proxies: the residual of the stitches") {
       // The same by whole forwards that stop where they have to.
       network.train(false);
       autograd::NoGrad no_grad;
+      const std::vector<size_t> stitches = zoo::stitch_indices(network);
       double sum = 0;
-      for (size_t s = 0; s < 2; ++s) {
+      for (size_t s = 0, seen = 0; s < 2; ++s) {
+        if (plan.stitches[s].none()) continue;  // neighbours at home
         const auto at = [&](nn::Network& n, const zoo::Preprocessing& preprocessing,
                             int64_t position) {
           const zoo::ProxyBatch b = zoo::proxy_batch(data, sample, n.input(), preprocessing);
@@ -202,8 +204,7 @@ TEST_CASE("proxies: the residual of the stitches") {
           return m.name == plan.blocks[s + 1].model;
         });
         const auto got =
-            at(network, plan.preprocessing, int64_t(zoo::stitch_indices(network)[s]) + 1)
-                .to_vector<double>();
+            at(network, plan.preprocessing, int64_t(stitches[seen++]) + 1).to_vector<double>();
         const auto want =
             at(*home.loaded.network, home.loaded.card.preprocessing, plan.blocks[s + 1].first - 1)
                 .to_vector<double>();
@@ -218,7 +219,7 @@ TEST_CASE("proxies: the residual of the stitches") {
             sst += std::pow(want[r * channels + c] - mean, 2);
           }
         }
-        sum -= sse / sst / 2;
+        sum -= sse / sst / double(stitches.size());
       }
       CHECK(unfitted == doctest::Approx(sum).epsilon(1e-5));
       zoo::fit_stitches(network, plan, data, 48);
