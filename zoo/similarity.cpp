@@ -42,6 +42,7 @@ class Measurement {
                                               : ", fewer images or dimensions",
            " need less");
     }
+    if (!options.cache.empty()) cache_.emplace(options.cache, say);
     if (say) {
       std::string text = std::to_string(cost.positions) + " positions of " +
                          std::to_string(members.size()) + " networks, " +
@@ -72,7 +73,7 @@ class Measurement {
     } else {
       images_ = seeded_images(data_, plan_.images, options.seed);
     }
-    if (!options.cache.empty()) open_cache(cost, say);
+    if (cache_) name_batches(cost);
   }
 
   SimilarityFile run() {
@@ -106,8 +107,7 @@ class Measurement {
   }
 
   // Entries are named by what the images are, not by where they lie.
-  void open_cache(const SimilarityCost& cost, const std::function<void(const std::string&)>& say) {
-    cache_.emplace(options_.cache, say);
+  void name_batches(const SimilarityCost& cost) {
     std::error_code error;
     const auto space = std::filesystem::space(options_.cache, error);
     int64_t there = 0;

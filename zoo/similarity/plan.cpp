@@ -138,6 +138,13 @@ SimilarityCost similarity_cost(const std::vector<ZooMember>& members, int64_t im
     }
     whole += made;
     one = std::max(one, made);
+    // Beforehand, not after the work: subspaces as large as half of the rows' space always meet.
+    if (options.metric == Metric::kCca &&
+        2 * std::min(widest, solvers::projected_dims(rows, projection)) > rows - 1) {
+      fail(ErrorKind::kUsage, "similarity: cca of ", member.name, "'s ", widest,
+           " channels as they are needs ", 2 * widest + 1, " rows, got ", rows,
+           ": more images, or a projection");
+    }
     const size_t scratch = cka ? rows * widest * sizeof(float)
                                : solvers::basis_working_bytes(rows, widest, projection);
     work = std::max(work, rows * channels * sizeof(float) + scratch);
