@@ -74,6 +74,9 @@ int partition(Session& session) {
            {"-k", &options.k, "sets", "Options", false, 1},
            {"--noise", &options.noise, "of its similarities", "Options", false, 0},
            {"--seeds", &options.seeds, "so many zoos", "Options", false, 1},
+           {"--epsilon", &options.epsilon, "how uneven blocks may be, one or more"},
+           {"--free-sets", &options.free_sets, "not tied to stages"},
+           {"--glpk", &options.glpk, "the same by GLPK, where it is small enough"},
            {"--time-limit", &options.time_limit, "seconds of each", "Options", false, 0.001}})) {
     return 0;
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "kintsugi/solvers/compat/dery_partition.h"
+
 namespace kintsugi::zoo {
 
 namespace {
@@ -138,40 +140,25 @@ solvers::PartitionProblem partition_problem(const SimilarityFile& file,
   return problem;
 }
 
-PartitionFile partition_zoo(const SimilarityFile& all, const PartitionOptions& options,
-                            const solvers::Control& control) {
-  const SimilarityFile file = without_forbidden(all, options);
-  const solvers::PartitionProblem problem = partition_problem(file, options);
-  const solvers::PartitionResult result = solvers::exact_partition(
-      problem, {.solver = options.solver, .seed = options.seed}, control);
+namespace {
 
-  PartitionFile out;
-  out.k = options.k;
-  out.epsilon = options.epsilon;
-  out.size_bound = options.size_bound == solvers::SizeBound::kCeil ? "ceil" : "strict";
-  out.size = to_string(options.size);
-  out.free_sets = options.free_sets;
-  out.models = file.models;
-  for (const auto& cuts : result.best.cuts) out.cuts.emplace_back(cuts.begin(), cuts.end());
-  std::vector<std::vector<solvers::Block>> members(problem.sets);
-  for (size_t m = 0; m < problem.nodes.size(); ++m) {
-    for (size_t b = 0; b < result.best.set_of[m].size(); ++b) {
-      members[result.best.set_of[m][b]].push_back(solvers::block_of(problem, result.best, m, b));
-    }
-  }
-  for (size_t k = 0; k < problem.sets; ++k) {
+// Sets of blocks as the file has them, with the scores of the stitches between.
+void fill_sets(PartitionFile& out, const SimilarityFile& file,
+               const solvers::PartitionProblem& problem,
+               const std::vector<std::vector<solvers::Block>>& members,
+               const std::vector<solvers::Block>& anchors) {
+  for (size_t k = 0; k < members.size(); ++k) {
     PartitionFile::Set set;
-    const solvers::Block& anchor = result.best.anchors[k];
-    set.anchor = to_range(file, anchor);
+    set.anchor = to_range(file, anchors[k]);
     for (const solvers::Block& block : members[k]) {
       set.blocks.push_back(to_range(file, block));
-      set.similarity.push_back(solvers::block_similarity(problem, block, anchor));
+      set.similarity.push_back(solvers::block_similarity(problem, block, anchors[k]));
     }
     out.sets.push_back(std::move(set));
   }
   std::vector<size_t> base{0};
   for (const size_t nodes : problem.nodes) base.push_back(base.back() + nodes + 1);
-  for (size_t k = 0; k + 1 < problem.sets; ++k) {
+  for (size_t k = 0; k + 1 < members.size(); ++k) {
     solvers::Matrix scores(members[k].size(), members[k + 1].size());
     for (size_t a = 0; a < scores.rows; ++a) {
       for (size_t b = 0; b < scores.cols; ++b) {
@@ -182,6 +169,67 @@ PartitionFile partition_zoo(const SimilarityFile& all, const PartitionOptions& o
     }
     out.stitches.push_back(std::move(scores));
   }
+}
+
+void fill_reference(PartitionFile& out, const SimilarityFile& file,
+                    const solvers::PartitionProblem& problem, const PartitionOptions& options,
+                    const solvers::Control& control) {
+  const solvers::compat::DeryPartition made =
+      solvers::compat::dery_partition(problem, size_t(options.trials), options.seed, control);
+  for (const auto& cuts : made.cuts) out.cuts.emplace_back(cuts.begin(), cuts.end());
+  std::vector<std::vector<solvers::Block>> members;
+  std::vector<solvers::Block> anchors;
+  for (size_t k = 0; k < made.sets.size(); ++k) {
+    members.emplace_back();
+    anchors.push_back(made.centres[k].block);
+    for (const solvers::compat::StagedBlock& b : made.sets[k]) members.back().push_back(b.block);
+  }
+  fill_sets(out, file, problem, members, anchors);
+  // By the contract's objective, each block once.
+  for (const PartitionFile::Set& set : out.sets) {
+    for (size_t b = 1; b < set.similarity.size(); ++b) out.objective += set.similarity[b];
+  }
+  out.bound = out.gap = std::numeric_limits<double>::infinity();
+  out.seconds = made.seconds;
+  const solvers::PartitionResult exact = solvers::exact_partition(problem, {}, control);
+  out.compat = "dery";
+  out.reference = PartitionFile::Reference{made.total,
+                                           made.best_total,
+                                           int64_t(made.cap),
+                                           int64_t(made.over_size),
+                                           int64_t(made.stale_centres),
+                                           int64_t(made.overlaps),
+                                           exact.best.objective,
+                                           exact.seconds};
+}
+
+}  // namespace
+
+PartitionFile partition_zoo(const SimilarityFile& all, const PartitionOptions& options,
+                            const solvers::Control& control) {
+  const SimilarityFile file = without_forbidden(all, options);
+  const solvers::PartitionProblem problem = partition_problem(file, options);
+  PartitionFile out;
+  out.k = options.k;
+  out.epsilon = options.epsilon;
+  out.size_bound = options.size_bound == solvers::SizeBound::kCeil ? "ceil" : "strict";
+  out.size = to_string(options.size);
+  out.free_sets = options.free_sets;
+  out.models = file.models;
+  if (options.dery) {
+    fill_reference(out, file, problem, options, control);
+    return out;
+  }
+  const solvers::PartitionResult result = solvers::exact_partition(
+      problem, {.solver = options.solver, .seed = options.seed}, control);
+  for (const auto& cuts : result.best.cuts) out.cuts.emplace_back(cuts.begin(), cuts.end());
+  std::vector<std::vector<solvers::Block>> members(problem.sets);
+  for (size_t m = 0; m < problem.nodes.size(); ++m) {
+    for (size_t b = 0; b < result.best.set_of[m].size(); ++b) {
+      members[result.best.set_of[m][b]].push_back(solvers::block_of(problem, result.best, m, b));
+    }
+  }
+  fill_sets(out, file, problem, members, result.best.anchors);
   out.objective = result.best.objective;
   out.bound = result.bound;
   out.gap = result.gap;

@@ -27,6 +27,8 @@ struct PartitionOptions {
   std::vector<std::string> forced = {};        // each gives at least one anchor
   std::vector<std::string> forbidden = {};     // left out of the partition
   solvers::PartitionSolver solver = solvers::PartitionSolver::kOwn;
+  bool dery = false;    // as the reference makes it, faults included; the exact one's worth beside it
+  int64_t trials = 200;  // of the reference
   bool heuristic = true;  // also run the paper's swap heuristic, to show beside
   uint64_t seed = 0;
 };

@@ -1,4 +1,5 @@
 #include <iostream>
+#include <map>
 
 #include "kintsugi/apps/commands/commands.h"
 #include "kintsugi/apps/progress.h"
@@ -22,10 +23,27 @@ void warn_of_forced_cuts(const Session& session, const zoo::SimilarityFile& file
   }
 }
 
+// To standard error: with --json the same numbers stand in the file.
+void say_reference(const Session& session, const zoo::PartitionFile& file) {
+  const zoo::PartitionFile::Reference& r = *file.reference;
+  size_t blocks = 0;
+  for (const auto& cuts : file.cuts) blocks += cuts.size() + 1;
+  say(session, "the reference: objective " + fixed(file.objective, 4) + " in " +
+                   fixed(file.seconds, 2) + " s; exact, within the rules: " +
+                   fixed(r.exact_objective, 4) + " in " + fixed(r.exact_seconds, 2) + " s");
+  say(session, "what it breaks: " + std::to_string(r.over_size) + " of " + std::to_string(blocks) +
+                   " blocks exceed the size bound (its own is " + std::to_string(r.cap) +
+                   " nodes for every network), " + std::to_string(r.stale_centres) + " of " +
+                   std::to_string(file.k) + " centres are no block of the partition, " +
+                   std::to_string(r.overlaps) + " pairs of entries share nodes");
+  say(session, "its own count is " + fixed(r.total, 4) + ", of " + fixed(r.best_total, 4) +
+                   " that it met and lost");
+}
+
 }  // namespace
 
 int partition(Session& session) {
-  std::string in, out, size_bound = "ceil", size = "nodes", solver = "own";
+  std::string in, out, size_bound = "ceil", size = "nodes", solver = "own", compat = "none";
   zoo::PartitionOptions options;
   double seconds = 0;
   bool no_heuristic = false;
@@ -35,6 +53,8 @@ int partition(Session& session) {
   counts.choices = {"nodes", "params", "macs"};
   Option by{"--solver", &solver, "own (branch and bound), glpk or exhaustive: for small zoos"};
   by.choices = {"own", "glpk", "exhaustive"};
+  Option as{"--compat", &compat, "dery: as the reference does it, faults included and counted"};
+  as.choices = {"none", "dery"};
   if (!session.parse(
           "Cuts every network into K blocks of consecutive nodes so that the blocks of a set are "
           "as similar to the set's anchor as can be; exact, with a proven bound.",
@@ -56,6 +76,8 @@ int partition(Session& session) {
             "Rules"},
            {"--forbid", &options.forbidden, "NAME ...: leave these networks out", "Rules"},
            by,
+           as,
+           {"--trials", &options.trials, "of --compat dery", "Options", false, 1},
            {"--no-heuristic", &no_heuristic, "do not run the paper's heuristic beside it"},
            {"--time-limit", &seconds, "seconds; the best found counts then (0: none)", "Options",
             false, 0}})) {
@@ -63,6 +85,7 @@ int partition(Session& session) {
   }
   options.seed = session.seed();
   options.heuristic = !no_heuristic;
+  options.dery = compat == "dery";
   options.size = zoo::parse_block_size(size);
   options.solver = solvers::parse_partition_solver(solver);
   if (size_bound == "strict") options.size_bound = solvers::SizeBound::kStrict;
@@ -73,32 +96,45 @@ int partition(Session& session) {
   control.stop = session.stop();
   control.progress = [&](double done) { progress.update(done); };
   const zoo::PartitionFile result = zoo::partition_zoo(file, options, control);
-  warn_of_forced_cuts(session, file, options);
+  if (options.dery) {
+    say_reference(session, result);
+  } else {
+    warn_of_forced_cuts(session, file, options);
+  }
   zoo::write_partition(out, result);
   if (session.json()) {
     std::cout << zoo::partition_json(result) << "\n";
     return 0;
   }
-  std::cout << result.k << " sets, objective " << fixed(result.objective, 4) << ", bound "
-            << fixed(result.bound, 4) << ", gap " << fixed(100 * result.gap, 3) << " %, "
-            << fixed(result.seconds, 2) << " s\n";
+  if (!options.dery) {
+    std::cout << result.k << " sets, objective " << fixed(result.objective, 4) << ", bound "
+              << fixed(result.bound, 4) << ", gap " << fixed(100 * result.gap, 3) << " %, "
+              << fixed(result.seconds, 2) << " s\n";
+  }
   if (result.heuristic) {
     std::cout << "the paper's heuristic: objective " << fixed(result.heuristic->objective, 4)
               << ", " << fixed(result.heuristic->seconds, 2) << " s\n";
   }
+  // Where a block's number does not say it, its set stands behind it.
+  const bool named = options.free_sets || !options.blocks.empty();
   std::vector<std::vector<std::string>> rows{{"network", "nodes", "blocks"}};
   for (size_t i = 0; i < result.models.size(); ++i) {
-    std::string blocks;
-    for (const zoo::PartitionFile::Set& set : result.sets) {
+    std::map<int64_t, std::string> by_depth;
+    for (size_t k = 0; k < result.sets.size(); ++k) {
+      const zoo::PartitionFile::Set& set = result.sets[k];
       for (const zoo::BlockRange& block : set.blocks) {
         if (block.model != result.models[i].name) continue;
-        blocks += (blocks.empty() ? "" : " | ") + std::to_string(block.first) + "-" +
-                  std::to_string(block.last) + (block == set.anchor ? "*" : "");
+        by_depth[block.first] = std::to_string(block.first) + "-" + std::to_string(block.last) +
+                                (block == set.anchor ? "*" : "") +
+                                (named ? " (" + std::to_string(k + 1) + ")" : "");
       }
     }
+    std::string blocks;
+    for (const auto& [first, text] : by_depth) blocks += (blocks.empty() ? "" : " | ") + text;
     rows.push_back({result.models[i].name, std::to_string(result.models[i].nodes.size()), blocks});
   }
-  std::cout << table(rows, false) << "(* the anchor of its set)\n";
+  std::cout << table(rows, false) << "(* the anchor of its set"
+            << (named ? "; in brackets the set)\n" : ")\n");
   return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "kintsugi/apps/text.h"
 #include "kintsugi/engine/core/error.h"
 #include "kintsugi/zoo/files/similarity_file.h"
+#include "kintsugi/solvers/compat/dery_partition.h"
 #include "tests/support/synthetic.h"
 
 namespace kintsugi::bench {
@@ -36,11 +37,35 @@ std::string below(double exact, const PartitionResult& other) {
          apps::fixed(other.seconds, 2) + " s";
 }
 
+std::string by_glpk(const PartitionProblem& problem, const PartitionResult& own,
+                    const Control& control) {
+  if (!has_partition_solver(PartitionSolver::kGlpk)) return "not built in";
+  try {
+    const PartitionResult glpk =
+        exact_partition(problem, {.solver = PartitionSolver::kGlpk}, control);
+    check(problem, glpk, "GLPK");
+    if (own.optimal && glpk.optimal &&
+        std::abs(own.best.objective - glpk.best.objective) > 1e-6 * own.best.objective) {
+      fail(ErrorKind::kNumeric, "bench partition: the own solver says ", own.best.objective,
+           ", GLPK ", glpk.best.objective);
+    }
+    return apps::fixed(glpk.seconds, 2) + " s" + (glpk.optimal ? "" : " (limit)");
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kInterrupted) return "nothing in time";
+    if (error.kind() == ErrorKind::kUsage) return "too large";
+    throw;
+  }
+}
+
 }  // namespace
 
 void bench_partition(std::ostream& out, const PartitionBenchOptions& options) {
-  std::vector<std::vector<std::string>> rows{
-      {"seed", "epsilon", "objective", "bound", "gap", "seconds", "swaps below", "k-means below"}};
+  std::vector<std::string> head{"seed", "epsilon", "objective", "bound", "gap", "seconds"};
+  if (!options.free_sets) {
+    head.insert(head.end(), {"swaps below", "k-means below", "reference: over size, stale"});
+  }
+  if (options.glpk) head.push_back("GLPK");
+  std::vector<std::vector<std::string>> rows{head};
   for (int64_t seed = 0; seed < (options.similarity.empty() ? options.seeds : 1); ++seed) {
     PartitionProblem problem =
         options.similarity.empty()
@@ -48,26 +73,35 @@ void bench_partition(std::ostream& out, const PartitionBenchOptions& options) {
                         uint64_t(seed))
             : problem_of(zoo::read_similarity(options.similarity));
     problem.sets = size_t(options.k);
-    for (const double epsilon : {0.2, 0.5, 1.0}) {
-      problem.epsilon = epsilon;
+    problem.free_sets = options.free_sets;
+    for (const std::string& epsilon : options.epsilon) {
+      problem.epsilon = std::stod(epsilon);
       Control control;
       control.seconds = options.time_limit;
       const PartitionResult exact = exact_partition(problem, {}, control);
-      const PartitionResult swaps = swap_partition(problem), lloyd = lloyd_partition(problem);
       check(problem, exact, "the exact solver");
-      check(problem, swaps, "the swap heuristic");
-      check(problem, lloyd, "k-means");
-      rows.push_back({std::to_string(seed), apps::fixed(epsilon, 1),
-                      apps::fixed(exact.best.objective, 4), apps::fixed(exact.bound, 4),
-                      apps::fixed(100 * exact.gap, 3) + " %", apps::fixed(exact.seconds, 3),
-                      below(exact.best.objective, swaps), below(exact.best.objective, lloyd)});
+      rows.push_back({std::to_string(seed), epsilon, apps::fixed(exact.best.objective, 4),
+                      apps::fixed(exact.bound, 4), apps::fixed(100 * exact.gap, 3) + " %",
+                      apps::fixed(exact.seconds, 3)});
+      if (!options.free_sets) {
+        const PartitionResult swaps = swap_partition(problem), lloyd = lloyd_partition(problem);
+        check(problem, swaps, "the swap heuristic");
+        check(problem, lloyd, "k-means");
+        rows.back().push_back(below(exact.best.objective, swaps));
+        rows.back().push_back(below(exact.best.objective, lloyd));
+        const compat::DeryPartition reference = compat::dery_partition(problem);
+        rows.back().push_back(std::to_string(reference.over_size) + ", " +
+                              std::to_string(reference.stale_centres) + " in " +
+                              apps::fixed(reference.seconds, 2) + " s");
+      }
+      if (options.glpk) rows.back().push_back(by_glpk(problem, exact, control));
     }
   }
   out << (options.similarity.empty()
               ? std::to_string(options.networks) + " synthetic networks, noise " +
                     apps::fixed(options.noise, 2)
               : options.similarity)
-      << ", K = " << options.k << "\n"
+      << ", K = " << options.k << (options.free_sets ? ", free sets" : "") << "\n"
       << apps::table(rows) << std::flush;
 }
 

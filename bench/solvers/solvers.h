@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <ostream>
 #include <string>
+#include <vector>
 
 namespace kintsugi::bench {
 
@@ -24,6 +25,9 @@ struct PartitionBenchOptions {
   int64_t k = 4;
   double noise = 0.03;
   int64_t seeds = 5;
+  std::vector<std::string> epsilon = {"0.2", "0.5", "1.0"};
+  bool free_sets = false;
+  bool glpk = false;       // beside the own solver
   double time_limit = 60;  // seconds for each exact answer
 };
 // Exact beside the paper's heuristic and k-means with an exact inner step, 200 restarts each.

@@ -189,8 +189,9 @@ class Search {
     }
   }
 
-  // Sets tied to stages are one way to be free, and random blocks another.
+  // Sets tied to stages are one way to be free: the best of them first. Random blocks are another.
   void start(const PartitionOptions& options) {
+    try_tied(options);
     std::mt19937_64 random(options.seed);
     for (size_t r = 0; r < std::max<size_t>(1, options.restarts) && (r == 0 || !clock_.over());
          ++r) {
@@ -204,6 +205,25 @@ class Search {
       if (anchors.size() == layout_.sets()) try_anchors(anchors);
     }
     clock_.report(0.05);
+  }
+
+  void try_tied(const PartitionOptions& options) {
+    Control some = clock_.rest();
+    some.seconds = std::min(some.seconds / 10, 5.0);
+    std::vector<Anchor> anchors;
+    try {
+      for (const Block& b : solve_tied(layout_.problem(), options, some).best.anchors) {
+        const auto& at = layout_.network(b.model).position;
+        const auto point = [&](size_t p) {
+          return size_t(std::lower_bound(at.begin(), at.end(), p) - at.begin());
+        };
+        anchors.push_back({b.model, point(b.first - 1), point(b.last)});
+      }
+    } catch (const Error& error) {
+      // The rules may leave free sets only, or the time be too short.
+      if (error.kind() != ErrorKind::kInfeasible && error.kind() != ErrorKind::kInterrupted) throw;
+    }
+    if (!anchors.empty()) try_anchors(anchors);
   }
 
   std::vector<Anchor> random_blocks(std::mt19937_64& random) const {

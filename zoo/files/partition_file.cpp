@@ -52,6 +52,17 @@ Json partition_to_json(const PartitionFile& partition, const fs::path& file) {
     json["heuristic"] = {{"objective", partition.heuristic->objective},
                          {"seconds", partition.heuristic->seconds}};
   }
+  if (partition.reference) {
+    const PartitionFile::Reference& r = *partition.reference;
+    json["compat"] = partition.compat;
+    json["reference"] = {{"total", r.total},
+                         {"best_total", r.best_total},
+                         {"cap", r.cap},
+                         {"over_size", r.over_size},
+                         {"stale_centres", r.stale_centres},
+                         {"overlaps", r.overlaps},
+                         {"exact", {{"objective", r.exact_objective}, {"seconds", r.exact_seconds}}}};
+  }
   json["models"] = models;
   json["sets"] = sets;
   json["stitches"] = stitches;
@@ -102,6 +113,22 @@ PartitionFile::Set set_from(const Json& json, const std::string& where) {
          " is none of the set's blocks");
   }
   return set;
+}
+
+// All that holds of the reference's: its sets may hold a block that its cuts do not make.
+void check_ranges(const PartitionFile& partition, const std::string& file) {
+  for (size_t k = 0; k < partition.sets.size(); ++k) {
+    for (const BlockRange& range : partition.sets[k].blocks) {
+      const auto model =
+          std::find_if(partition.models.begin(), partition.models.end(),
+                       [&](const DissectedModel& m) { return m.name == range.model; });
+      if (model == partition.models.end() || range.first < 1 || range.last < range.first ||
+          range.last > int64_t(model->nodes.size())) {
+        fail(ErrorKind::kFormat, at(file, "sets", k), ": ", to_string(range),
+             " is no block of a model of this file");
+      }
+    }
+  }
 }
 
 // The sets hold the blocks that the cuts make, each once.
@@ -196,8 +223,22 @@ PartitionFile read_partition(const fs::path& path) {
   for (size_t s = 0; s < sets.size(); ++s) {
     out.sets.push_back(set_from(sets[s], at(file, "sets", s)));
   }
-  check_sets(out, file);
-  check_objective(out, file);
+  out.compat = get_or<std::string>(json, "compat", file, "");
+  if (out.compat == "dery") {
+    check_ranges(out, file);
+    const Json& r = field(json, "reference", file);
+    const Json& exact = field(r, "exact", file);
+    out.bound = std::numeric_limits<double>::infinity();
+    out.gap = out.bound;
+    out.reference = PartitionFile::Reference{
+        get<double>(r, "total", file),          get<double>(r, "best_total", file),
+        get<int64_t>(r, "cap", file),           get<int64_t>(r, "over_size", file),
+        get<int64_t>(r, "stale_centres", file), get<int64_t>(r, "overlaps", file),
+        get<double>(exact, "objective", file),  get<double>(exact, "seconds", file)};
+  } else {
+    check_sets(out, file);
+    check_objective(out, file);
+  }
   const Json& stitches = field(json, "stitches", file);
   if (!stitches.is_array() || stitches.size() + 1 != sets.size()) {
     fail(ErrorKind::kFormat, file, ": expected ", sets.size() - 1, " tables of stitches");

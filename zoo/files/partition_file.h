@@ -32,6 +32,18 @@ struct PartitionFile {
     double objective = 0, seconds = 0;
   };
   std::optional<Heuristic> heuristic;  // the paper's, beside it
+  // "dery": as the reference makes it. It has no bound (+infinity), its sets hold their centres a
+  // second time, and what it breaks is counted here.
+  std::string compat;
+  struct Reference {
+    double total = 0, best_total = 0;  // its own objective: of this partition, and the best it met
+    int64_t cap = 0;                   // its one bound, in nodes
+    int64_t over_size = 0;             // blocks above the contract's bound
+    int64_t stale_centres = 0;         // that are no block of the partition
+    int64_t overlaps = 0;              // pairs of entries of one network that share nodes
+    double exact_objective = 0, exact_seconds = 0;  // within the rules
+  };
+  std::optional<Reference> reference;
 };
 PartitionFile read_partition(const std::filesystem::path& path);
 void write_partition(const std::filesystem::path& path, const PartitionFile& file);
