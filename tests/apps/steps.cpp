@@ -106,6 +106,102 @@ TEST_CASE("steps: an infeasible budget says the smallest that would do, with exi
   CHECK(files.reassemble({"--max-params", std::to_string(named - 1)}).code == 1);
 }
 
+TEST_CASE("steps: every limit has its remedy in JSON, and rules their words") {
+  const Files files;
+  REQUIRE(files.cut().code == 0);
+  const Outcome outcome = files.reassemble({"--max-params", "10", "--max-macs", "40M", "--max-bytes",
+                                            "1M", "--max-sources", "1", "--max-activation-bytes",
+                                            "100M"});
+  CHECK(outcome.code == 1);
+  const auto remedies_of = [](const Outcome& of) {
+    std::map<std::string, nlohmann::json> remedies;
+    const auto json = of.json();
+    for (const auto& entry : json.at("remedies")) {
+      remedies[entry.at("limit").get<std::string>()] = entry;
+    }
+    return remedies;
+  };
+  auto remedies = remedies_of(outcome);
+  // At most two blocks of a network of four, all of one checkpoint: none.
+  for (const std::string limit : {"params", "macs", "bytes", "activation_bytes", "max_sources"}) {
+    CAPTURE(limit);
+    REQUIRE(remedies.count(limit) == 1);
+    CHECK(remedies[limit].at("needed").is_null());
+  }
+  CHECK(remedies["params"].at("got") == 10);
+  remedies = remedies_of(files.reassemble({"--max-sources", "1"}));
+  CHECK(remedies["max_sources"].at("needed") == 2);
+  CHECK(remedies["max_per_model"].at("needed") == 4);
+  CHECK(files.reassemble({"--max-per-model", "4", "--max-sources", "1"}).code == 0);
+
+  CHECK(files.reassemble({"--max-bytes", "-1"}).code == 2);
+  CHECK(files.reassemble({"--max-params", "nan"}).code == 2);
+  CHECK(files.reassemble({"--max-latency", "3"}).err.find("--latency") != std::string::npos);
+  CHECK(files.reassemble({"--licences", "MTI"}).code == 2);
+  CHECK(files.reassemble({"--licences", "MTI"}).error_lines() == 1);
+  CHECK(files.reassemble({"--forbid", "resnet_nanu"}).err.find("did you mean 'resnet_nano'") !=
+        std::string::npos);
+  CHECK(files.reassemble({"--objective", "naswot"}).err.find("--data") != std::string::npos);
+}
+
+TEST_CASE("steps: fronts, latencies and the stitch graph write plans that are what they count") {
+  const Files files;
+  REQUIRE(files.cut().code == 0);
+  const auto check_plan = [&](const std::string& path, const nlohmann::json& json) {
+    const auto inspected = test::kintsugi({"inspect", path, "--json"}).json();
+    CHECK(inspected.at("params") == json.at("params"));
+    CHECK(inspected.at("macs") == json.at("macs"));
+  };
+  const std::string second = (files.scratch / "plan.2.json").string();
+  Outcome outcome = files.reassemble({"--front", "params,macs", "--best", "2"});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  auto json = outcome.json();
+  CHECK(json.at("status") == "optimal");
+  CHECK(json.at("complete") == true);
+  REQUIRE(json.at("front").size() >= 2);
+  check_plan(files.plan, json.at("front")[0]);
+  check_plan(second, json.at("front")[1]);
+  CHECK(files.reassemble({"--front", "parms"}).err.find("did you mean 'params'") !=
+        std::string::npos);
+
+  const std::string table = (files.scratch / "latency.json").string();
+  outcome = test::kintsugi({"latency", "--partition", files.partition, "--out", table,
+                            "--assemblies", "1", "--threads", "1", "--json"});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(outcome.json().at("threads") == 1);
+  outcome = files.reassemble({"--latency", table, "--threads", "1", "--front", "latency_ms,params"});
+  REQUIRE(outcome.code == 0);
+  const double fastest = outcome.json().at("front").back().at("costs").at("latency_ms");
+  CHECK(fastest > 0);
+  outcome = files.reassemble({"--latency", table, "--max-latency", "1e-6", "--threads", "1"});
+  CHECK(outcome.code == 1);
+  CHECK(outcome.json().at("remedies")[0].at("limit") == "latency_ms");
+
+  outcome = files.reassemble({"--objective", "naswot", "--data", files.data, "--images", "10"});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(outcome.json().at("gap").get<double>() <= 1e-8);
+  check_plan(files.plan, outcome.json());
+
+  outcome = test::kintsugi({"stitch-graph", "--similarity", files.similarity, "--out", files.plan,
+                            "--min-stitches", "1", "--depth-slack", "0.3", "--json"});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(outcome.err.find("--quality") != std::string::npos);
+  json = outcome.json();
+  CHECK(json.at("objective") <= 0);  // no quality is known: stitches only lose
+  check_plan(files.plan, json);
+  outcome = test::kintsugi({"stitch-graph", "--similarity", files.similarity, "--out", files.plan,
+                            "--max-params", "10", "--json"});
+  CHECK(outcome.code == 1);
+  CHECK(outcome.json().at("remedies")[0].at("limit") == "params");
+  CHECK(test::kintsugi({"stitch-graph", "--similarity", files.similarity, "--out", files.plan,
+                        "--quality", "resnet_nano=nan"})
+            .code == 2);
+}
+
 TEST_CASE("steps: more sets than nodes, a zoo of one, a plan for other weights") {
   const Files files;
   Outcome outcome = files.cut("40");
