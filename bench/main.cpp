@@ -93,7 +93,9 @@ int reassembly(Session& session) {
            {"--share", &options.share, "of typical costs that the budgets allow", "Options", false,
             0},
            {"--seeds", &options.seeds, "so many problems", "Options", false, 1},
+           {"--budgets", &options.budgets, "2, or 3", "Options", false, 2, 3},
            {"--best", &options.best, "so many assemblies", "Options", false, 1},
+           {"--no-glpk", &options.no_glpk, "labels alone"},
            {"--time-limit", &options.time_limit, "seconds of each", "Options", false, 0.001}})) {
     return 0;
   }

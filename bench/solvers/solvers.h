@@ -38,10 +38,12 @@ struct ReassemblyBenchOptions {
   int64_t stages = 4;
   double share = 0.35;  // of a typical assembly's costs that the budgets allow
   int64_t seeds = 5;
+  int64_t budgets = 2;
   int64_t best = 50;
+  bool no_glpk = false;
   double time_limit = 60;
 };
-// Our labels beside GLPK, and the k best.
+// Our labels beside GLPK, the k best, and the paper's way: the best of 500 candidates at random.
 void bench_reassembly(std::ostream& out, const ReassemblyBenchOptions& options);
 
 struct FrontBenchOptions {

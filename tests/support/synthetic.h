@@ -85,26 +85,29 @@ struct ProblemShape {
   size_t networks, stages;
   double share;        // of a typical assembly's cost that the budgets allow
   bool rules = false;  // order rule, fewest networks, forced and forbidden candidates
+  size_t budgets = 2;  // params, macs, latency_ms
 };
 
-// Values and stitches at random, costs over two orders of magnitude, two budgets.
+// Values and stitches at random, costs over two orders of magnitude, two budgets or three.
 inline ReassemblyProblem random_problem(const ProblemShape& shape, uint64_t seed) {
   Random random(seed);
   ReassemblyProblem problem;
   problem.resources = {{"params"}, {"macs"}};
+  if (shape.budgets > 2) problem.resources.push_back({"latency_ms"});
   const auto cost = [&](double scale) {
-    return std::vector<double>{std::round(scale * std::exp(normal(random))),
-                               std::round(100 * scale * std::exp(normal(random)))};
+    std::vector<double> out{std::round(scale * std::exp(normal(random))),
+                            std::round(100 * scale * std::exp(normal(random)))};
+    if (shape.budgets > 2) out.push_back(1e-6 * scale * std::exp(normal(random)));
+    return out;
   };
-  double params = 0, macs = 0;
+  std::vector<double> typical(problem.resources.size(), 0);
   for (size_t k = 0; k < shape.stages; ++k) {
     problem.stages.emplace_back();
     for (size_t m = 0; m < shape.networks; ++m) {
       Candidate c{.model = m, .value = 1 + uniform(random), .cost = cost(1e6)};
       if (k == 0) c.stem_cost = cost(1e4);
       if (k + 1 == shape.stages) c.head_cost = cost(1e5);
-      params += c.cost[0] / double(shape.networks);
-      macs += c.cost[1] / double(shape.networks);
+      for (size_t r = 0; r < typical.size(); ++r) typical[r] += c.cost[r] / double(shape.networks);
       if (shape.rules) {
         c.in = m % 3 == 0 ? FeatureKind::kTokens : FeatureKind::kGrid;
         c.out = m % 3 < 2 ? c.in : FeatureKind::kTokens;
@@ -123,8 +126,10 @@ inline ReassemblyProblem random_problem(const ProblemShape& shape, uint64_t seed
       }
     }
   }
-  problem.resources[0].budget = std::round(shape.share * params);
-  problem.resources[1].budget = std::round(shape.share * macs);
+  for (size_t r = 0; r < typical.size(); ++r) {
+    problem.resources[r].budget = r < 2 ? std::round(shape.share * typical[r])
+                                        : shape.share * typical[r];
+  }
   if (shape.rules) {
     problem.grids_before_tokens = seed % 2 == 0;
     problem.min_models = 1 + seed % 4;
