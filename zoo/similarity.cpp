@@ -377,7 +377,13 @@ SimilarityFile similarity_of(std::vector<ZooMember>& members, std::shared_ptr<co
                              const SimilarityOptions& options,
                              const std::function<void(double)>& progress, std::stop_token stop,
                              const std::function<void(const std::string&)>& say) {
-  return Measurement(members, std::move(data), options, progress, std::move(stop), say).run();
+  try {
+    return Measurement(members, std::move(data), options, progress, std::move(stop), say).run();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kInterrupted || options.cache.empty()) throw;
+    fail(ErrorKind::kInterrupted, error.what(), "; the same call goes on from ",
+         options.cache.string());
+  }
 }
 
 }  // namespace kintsugi::zoo

@@ -77,6 +77,15 @@ TEST_CASE("similarity command: killed in the middle and run again, the same byte
   }
   running.send(SIGKILL);
   running.finish();
+  // Asked to stop, it says how to go on.
+  Running asked(files.words("sim.json",
+                            {"--images", "60", "--batch-size", "4", "--cache", files.at("other")}));
+  while (!asked.ended() && records(files.at("other")) < 1) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  asked.send(SIGINT);
+  const Outcome stopped = asked.finish();
+  if (stopped.code != 0) CHECK(stopped.err.find("the same call goes on from") != std::string::npos);
   const size_t left = records(files.at("cache"));
   CHECK(left >= 3);
   files.measure("sim.json", cached);
