@@ -24,6 +24,7 @@ namespace kintsugi::apps {
 namespace {
 
 constexpr const char* kFormat = "kintsugi-calibration/1";
+constexpr const char* kStitched = "stitched_top1";
 constexpr double kWorst = -std::numeric_limits<double>::infinity();
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -74,7 +75,11 @@ class Calibrator {
       if (found != known_.end()) done_[i] = found->second;
     }
     for (size_t i = 0; i < plans.size(); ++i) {
-      if (done_[i]) continue;
+      if (done_[i] &&
+          std::all_of(options_.proxies.begin(), options_.proxies.end(),
+                      [&](const auto* p) { return done_[i]->scores.contains(p->name); })) {
+        continue;
+      }
       solvers::Matrix sum(sample_.size(), sample_.size());
       for (size_t k = 0; k < kernels.size(); ++k) {
         const solvers::Matrix& kernel = kernels[k][plans[i].chosen[k]];
@@ -82,7 +87,7 @@ class Calibrator {
       }
       const auto start = std::chrono::steady_clock::now();
       const double block_naswot = solvers::log_det(sum) / double(sample_.size());
-      done_[i] = measure(plans[i].plan, block_naswot);
+      done_[i] = measure(plans[i].plan, block_naswot, done_[i]);
       write();
       progress.line(std::to_string(i + 1) + "/" + std::to_string(plans.size()) + " " +
                     done_[i]->blocks + ": stitched " + fixed(done_[i]->stitched, 2) + " %" +
@@ -97,9 +102,6 @@ class Calibrator {
 
  private:
   Json settings() const {
-    std::string names;
-    for (const zoo::Proxy* proxy : options_.proxies)
-      names += (names.empty() ? "" : ",") + std::string(proxy->name);
     std::ostringstream rules;
     rules << "params " << options_.rules.max_params << " macs " << options_.rules.max_macs
           << " per model " << options_.rules.max_per_model << " form "
@@ -112,7 +114,6 @@ class Calibrator {
             {"proxy_images", options_.images},
             {"fit_images", options_.fit_images},
             {"assemblies", options_.assemblies},
-            {"proxies", names},
             {"rules", rules.str()},
             {"training", options_.tune ? options_.training.fingerprint() : "none"},
             {"seed", options_.seed}};
@@ -156,24 +157,28 @@ class Calibrator {
     }
   }
 
-  Calibration::Assembly measure(const zoo::PlanFile& plan, double block_naswot) const {
-    Calibration::Assembly out;
+  // Of an assembly that is `known` only the proxies that are new.
+  Calibration::Assembly measure(const zoo::PlanFile& plan, double block_naswot,
+                                const std::optional<Calibration::Assembly>& known) const {
+    Calibration::Assembly out = known.value_or(Calibration::Assembly{});
     out.blocks = blocks_text(plan);
-    out.scores = {{"objective", plan.objective},
-                  {"params", double(plan.params)},
-                  {"macs", double(plan.macs)},
-                  {"block_naswot", block_naswot}};
+    out.scores["objective"] = plan.objective;
+    out.scores["params"] = double(plan.params);
+    out.scores["macs"] = double(plan.macs);
+    out.scores["block_naswot"] = block_naswot;
     const zoo::LoadedNetwork loaded = zoo::load_plan(plan, options_.seed);
     nn::Network& network = *loaded.network;
     zoo::fit_stitches(network, plan, train_, options_.fit_images, options_.seed, {}, stop_);
     const zoo::ProxyBatch batch =
         zoo::proxy_batch(train_, sample_, network.input(), loaded.card.preprocessing);
     for (const zoo::Proxy* proxy : options_.proxies) {
-      if (stop_.stop_requested()) stopped();
+      if (stop_.stop_requested()) fail(ErrorKind::kInterrupted, "stopped");
+      if (out.scores.contains(proxy->name)) continue;
       const auto start = std::chrono::steady_clock::now();
       out.scores[proxy->name] = zoo::score(*proxy, network, batch, &plan);
       out.seconds[proxy->name] = seconds_since(start);
     }
+    if (known) return out;
     out.stitched = top1(loaded);
     if (options_.tune) {
       zoo::freeze_sources(network);
@@ -198,16 +203,21 @@ class Calibrator {
       stitched.push_back(a.stitched);
       if (a.scores.contains("naswot")) naswot.push_back(a.scores.at("naswot"));
     }
+    // The stitched accuracy is a score too: it costs a fit and no training.
+    const auto score_of = [](const Calibration::Assembly& a, const std::string& name) {
+      return name == kStitched ? a.stitched : a.scores.at(name);
+    };
     const auto against = [](const std::vector<double>& scores, const std::vector<double>& truth) {
       return truth.size() == scores.size() ? solvers::kendall_tau(scores, truth) : std::nan("");
     };
     std::vector<std::string> names(std::begin(kBaselines), std::end(kBaselines));
+    names.push_back(kStitched);
     for (const zoo::Proxy* proxy : options_.proxies) names.push_back(proxy->name);
     for (const std::string& name : names) {
       std::vector<double> scores;
       double seconds = 0;
       for (const Calibration::Assembly& a : all) {
-        scores.push_back(a.scores.at(name));
+        scores.push_back(score_of(a, name));
         if (a.seconds.contains(name)) seconds += a.seconds.at(name) / double(all.size());
       }
       result_.rows.push_back({name, against(scores, tuned), against(scores, stitched),
@@ -245,8 +255,6 @@ class Calibrator {
                     {"chance", result_.chance}};
     zoo::write_file_atomically(options_.out, json.dump(1) + "\n");
   }
-
-  [[noreturn]] void stopped() const { fail(ErrorKind::kInterrupted, "stopped"); }
 
   const CalibrationOptions& options_;
   std::stop_token stop_;

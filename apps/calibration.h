@@ -47,8 +47,8 @@ struct Calibration {
   double chance = 0;      // |tau| of unrelated rankings stays below this in 95 of 100 cases
 };
 
-// What every assembly is scored by besides the proxies: the plan's objective, its costs, and the
-// NASWOT of its blocks' kernels, each taken at home.
+// What every assembly is scored by besides the proxies and its accuracy before training: the plan's
+// objective, its costs, and the NASWOT of its blocks' kernels, each taken at home.
 inline constexpr const char* kBaselines[] = {"objective", "params", "macs", "block_naswot"};
 
 // Every assembly is written to `out` as it is done; the same call goes on from there, and a table

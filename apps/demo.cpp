@@ -6,8 +6,8 @@
 #include "kintsugi/apps/report/report.h"
 #include "kintsugi/apps/text.h"
 #include "kintsugi/apps/training.h"
+#include "kintsugi/zoo/datasets/subset.h"
 #include "kintsugi/zoo/partition.h"
-#include "kintsugi/zoo/proxies/naswot.h"
 #include "kintsugi/zoo/similarity.h"
 #include "kintsugi/zoo/weights/atomic_file.h"
 
@@ -16,7 +16,8 @@ namespace kintsugi::apps {
 namespace {
 
 constexpr int64_t kEvalBatch = 250;
-constexpr int64_t kNaswotImages = 64;
+// As docs/calibration.md has it.
+constexpr int64_t kProxyImages = 64, kProxyFitImages = 512;
 
 TrainSettings tuning(const DemoOptions& options, double lr) {
   TrainSettings settings;
@@ -153,20 +154,21 @@ class Demo {
   }
 
   void rank(const std::vector<zoo::PlanFile>& plans) {
-    Progress progress(step("NASWOT of the best plans"));
-    const std::vector<int64_t> images = zoo::seeded_images(train_, kNaswotImages, options_.seed);
+    const zoo::Proxy& proxy = zoo::find_proxy(options_.proxy);
+    f_.proxy = proxy.name;
+    Progress progress(step(f_.proxy + " of the best plans"));
+    const auto sample = zoo::stratified_sample(*train_, kProxyImages, options_.seed);
     size_t chosen = 0;
     for (size_t i = 0; i < plans.size(); ++i) {
       if (stop_.stop_requested()) fail(ErrorKind::kInterrupted, "stopped");
       const zoo::PlanFile& plan = plans[i];
       const zoo::LoadedNetwork loaded = zoo::load_plan(plan, options_.seed);
-      const zoo::Loader loader(train_,
-                               zoo::loader_options(plan.input, plan.preprocessing, kNaswotImages));
-      const Tensor x =
-          zoo::normalise(loader.batch_of(images), plan.preprocessing.mean, plan.preprocessing.std);
-      const double score = zoo::naswot(*loaded.network, x);
+      zoo::fit_stitches(*loaded.network, plan, train_, kProxyFitImages, options_.seed, {}, stop_);
+      const double score = zoo::score(
+          proxy, *loaded.network, zoo::proxy_batch(train_, sample, plan.input, plan.preprocessing),
+          &plan);
       f_.candidates.push_back({blocks_text(plan), plan.objective, score, plan.params, plan.macs});
-      if (options_.pick_by_naswot && score > f_.candidates[chosen].naswot) chosen = i;
+      if (options_.pick_by_proxy && score > f_.candidates[chosen].score) chosen = i;
       progress.update(double(i + 1) / double(plans.size()));
     }
     f_.candidates[chosen].chosen = true;

@@ -7,6 +7,7 @@
 #include <stop_token>
 
 #include "kintsugi/apps/report/findings.h"
+#include "kintsugi/zoo/proxies/proxies.h"
 
 namespace kintsugi::apps {
 
@@ -21,8 +22,9 @@ struct DemoOptions {
   int64_t limit = 0;                            // training images; 0: all
   int64_t similarity_images = 1024;
   int64_t fit_images = 1024;
-  int64_t candidates = 8;  // so many best plans are listed, with NASWOT
-  bool pick_by_naswot = false;
+  int64_t candidates = 8;  // so many best plans are listed, with a proxy's score
+  std::string proxy = zoo::kDefaultProxy;
+  bool pick_by_proxy = false;  // which of them is built: by the proxy, else by the objective
   uint64_t seed = 0;
 };
 

@@ -98,8 +98,9 @@ void print_tables(const Findings& f) {
 int demo(Session& session) {
   DemoOptions options;
   std::string out = "kintsugi-demo", data, zoo, pick = "objective";
-  Option by{"--pick", &pick, "which of the best plans is built"};
-  by.choices = {"objective", "naswot"};
+  Option by{"--pick", &pick, "which of the best plans is built: by objective or by a proxy"};
+  by.choices = {"objective"};
+  for (const zoo::Proxy& proxy : zoo::proxies()) by.choices.push_back(proxy.name);
   if (!session.parse(
           "The main job, whole: measures a zoo, compares and cuts its networks, reassembles blocks "
           "within a budget, trains the result, and holds it against honest baselines.",
@@ -112,7 +113,7 @@ int demo(Session& session) {
             false, 0},
            {"--max-macs", &options.max_macs, "budget (default: the zoo's median)", "Reassembly",
             false, 0},
-           {"--candidates", &options.candidates, "plans that are listed with NASWOT", "Reassembly",
+           {"--candidates", &options.candidates, "plans that are listed with a score", "Reassembly",
             false, 1, 1000},
            by,
            {"--epochs", &options.epochs, "of everything that is trained", "Training", false, 1},
@@ -127,7 +128,8 @@ int demo(Session& session) {
   options.data = data.empty() ? find_share() / "fashion-mnist" : std::filesystem::path(data);
   options.out = out;
   options.seed = session.seed();
-  options.pick_by_naswot = pick == "naswot";
+  options.pick_by_proxy = pick != "objective";
+  if (options.pick_by_proxy) options.proxy = pick;
   const Findings findings = run_demo(options, session.stop());
   if (session.json()) std::cout << to_json(findings).dump() << "\n";
   if (findings.plan.blocks.empty()) {

@@ -32,10 +32,11 @@ struct Findings {
   int64_t max_params = 0, max_macs = 0;
   std::vector<double> stitch_r2;  // of the least-squares fits
 
+  std::string proxy;  // that scored the candidates
   // The best plans by objective, the chosen one first where it was chosen by objective.
   struct Candidate {
     std::string blocks;
-    double objective = 0, naswot = 0;
+    double objective = 0, score = 0;
     int64_t params = 0, macs = 0;
     bool chosen = false;
   };

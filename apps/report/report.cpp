@@ -7,6 +7,7 @@
 #include "kintsugi/apps/report/style.h"
 #include "kintsugi/apps/report/svg.h"
 #include "kintsugi/apps/text.h"
+#include "kintsugi/zoo/proxies/proxies.h"
 
 namespace kintsugi::apps {
 
@@ -107,10 +108,10 @@ std::string candidate_table(const Findings& f) {
   std::vector<Row> rows;
   for (const Findings::Candidate& c : f.candidates) {
     rows.push_back(
-        {{c.blocks, fixed(c.objective, 4), fixed(c.naswot, 3), count(c.params), count(c.macs)},
+        {{c.blocks, fixed(c.objective, 4), fixed(c.score, 3), count(c.params), count(c.macs)},
          c.chosen ? "ours wins" : ""});
   }
-  return html_table({"blocks", "similarity", "NASWOT", "parameters", "MACs"}, rows);
+  return html_table({"blocks", "similarity", f.proxy, "parameters", "MACs"}, rows);
 }
 
 std::string fit_text(const Findings& f) {
@@ -188,8 +189,9 @@ std::string report_html(const Findings& f) {
   if (f.candidates.size() > 1) {
     out << "<h2>The best plans within the budget</h2>\n"
         << candidate_table(f)
-        << "<p class=\"note\">NASWOT (Mellor et al. 2021) scores the stitched networks without "
-           "labels. The star marks the plan that was built.</p>\n";
+        << "<p class=\"note\">" << f.proxy << " (" << zoo::find_proxy(f.proxy).source
+        << ") scores the stitched networks without training. The star marks the plan that was "
+           "built.</p>\n";
   }
   out << "<footer>Made by <code>kintsugi demo</code>. Method: Yang et al., Deep Model Reassembly, "
          "NeurIPS 2022.</footer>\n</main></body></html>\n";

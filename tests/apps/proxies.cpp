@@ -91,7 +91,7 @@ TEST_CASE("calibrate: a killed run goes on and ends as an unbroken one") {
   REQUIRE(whole.code == 0);
   const auto result = whole.json();
   CHECK(result.at("assemblies") == 5);
-  CHECK(result.at("table").size() == 7);  // three proxies, four baselines
+  CHECK(result.at("table").size() == 8);  // three proxies, five baselines
   double last = 2;
   for (const auto& row : result.at("table")) {
     const auto tau = row.at("tau");
@@ -124,7 +124,20 @@ TEST_CASE("calibrate: a killed run goes on and ends as an unbroken one") {
       CHECK(resumed.at("assemblies")[i].at(what) == unbroken.at("assemblies")[i].at(what));
     }
   }
-  CHECK(resumed.at("table").size() == 7);
+  CHECK(resumed.at("table").size() == 8);
+
+  // Another proxy is added, and nothing trained again.
+  const Outcome more = test::kintsugi(files.calibrate({"--proxy", "naswot,fisher"}));
+  CAPTURE(more.err);
+  REQUIRE(more.code == 0);
+  CHECK(more.err.find("training") == std::string::npos);
+  const auto added = nlohmann::json::parse(text_of(files.table));
+  CHECK(added.at("table").size() == 7);
+  for (size_t i = 0; i < 5; ++i) {
+    CHECK(added.at("assemblies")[i].at("tuned") == unbroken.at("assemblies")[i].at("tuned"));
+    CHECK(added.at("assemblies")[i].at("scores").contains("fisher"));
+    CHECK(added.at("assemblies")[i].at("scores").contains("snip"));
+  }
 
   // Other settings are another table.
   Outcome other = test::kintsugi(files.calibrate({"--epochs", "2"}));

@@ -66,6 +66,7 @@ Findings made_up() {
   f.max_params = 400'000;
   f.max_macs = 18'000'000;
   f.stitch_r2 = {0.9};
+  f.proxy = "naswot";
   f.candidates = {{"alpha_nano 1-2 | beta<&>nano 3-5", 4.2, 3.1, 310'000, 12'000'000, true},
                   {"gamma_nano 1-3 | beta<&>nano 3-5", 4.0, 3.3, 300'000, 11'000'000, false}};
   f.stitched = 41;

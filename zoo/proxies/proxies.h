@@ -43,10 +43,11 @@ double jacov(nn::Network& network, const ProxyBatch& batch);
 // in Four GPU Hours" (TE-NAS). At most `bytes` of gradients are held at once.
 double ntk(nn::Network& network, const ProxyBatch& batch, size_t bytes = size_t{1} << 30);
 
-// How far the features behind each stitch are from those that the next block saw at home on the
-// same images: - the mean over the stitches of SSE / SST, in all places and channels, SST about
-// each channel's mean. 0 for a network without stitches. Ours; it sees what the stitches lost, and
-// what they lost before adds up in later ones.
+// How far the features behind the last stitch are from those that its next block saw at home on the
+// same images: - SSE / SST over images and channels, SST about each channel's mean, features pooled
+// over their places as for similarity. What earlier stitches lost shows there too; all that comes
+// after has only that to go by. 0 for a network without stitches. Ours (docs/calibration.md has the
+// variants that were tried).
 double stitch_residual(nn::Network& network, const ProxyBatch& batch, const PlanFile& plan);
 
 struct Proxy {
@@ -56,6 +57,8 @@ struct Proxy {
   double (*score)(nn::Network& network, const ProxyBatch& batch, const PlanFile* plan);
 };
 std::span<const Proxy> proxies();
+// The one that ranks tuned accuracies best (docs/calibration.md).
+inline constexpr const char* kDefaultProxy = "stitch_residual";
 // kUsage with the nearest right name.
 const Proxy& find_proxy(const std::string& name);
 

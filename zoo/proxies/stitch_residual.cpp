@@ -9,25 +9,16 @@ namespace kintsugi::zoo {
 
 namespace {
 
-// SSE / SST of y, rows (places, channels), against what it should be.
-double unexplained(const Tensor& y, const Tensor& want) {
-  if (y.shape() != want.shape()) {
-    fail(ErrorKind::kShape, "stitch_residual: a stitch gives ", y.shape(), ", its target is ",
-         want.shape());
+// (N*places, C) to (N, C): the mean over an image's places.
+std::vector<double> pooled(const Tensor& rows, int64_t images) {
+  const int64_t places = rows.size(0) / images, channels = rows.size(1);
+  std::vector<double> means(size_t(images * channels), 0);
+  const float* values = rows.data<float>();
+  for (int64_t i = 0; i < rows.numel(); ++i) {
+    means[size_t(i / channels / places * channels + i % channels)] +=
+        double(values[i]) / double(places);
   }
-  const int64_t rows = y.size(0), channels = y.size(1);
-  const float *got = y.data<float>(), *target = want.data<float>();
-  std::vector<double> mean(size_t(channels), 0);
-  for (int64_t i = 0; i < y.numel(); ++i) mean[size_t(i % channels)] += double(target[i]);
-  for (double& m : mean) m /= double(rows);
-  double sse = 0, sst = 0;
-  for (int64_t i = 0; i < y.numel(); ++i) {
-    const double error = double(got[i]) - double(target[i]);
-    const double spread = double(target[i]) - mean[size_t(i % channels)];
-    sse += error * error;
-    sst += spread * spread;
-  }
-  return sst > 0 ? sse / sst : (sse > 0 ? std::numeric_limits<double>::infinity() : 0);
+  return means;
 }
 
 }  // namespace
@@ -42,17 +33,28 @@ double stitch_residual(nn::Network& network, const ProxyBatch& batch, const Plan
   if (stitches.empty()) return 0;
   const ProxyScope scope(network);
   const autograd::NoGrad no_grad;
-  Homes homes(plan, batch.data);
-  double sum = 0;
-  size_t seen = 0;
-  network.forward_features(
-      nn::Variable(batch.images), [&](int64_t position, const nn::Variable& feature) {
-        if (seen == stitches.size() || position != int64_t(stitches[seen]) + 1) return;
-        const Tensor rows = feature_rows(feature.value(), network.feature_at(position));
-        sum += unexplained(rows, homes.input_rows(right_of[seen], batch.indices));
-        ++seen;
-      });
-  return -sum / double(stitches.size());
+  const int64_t n = batch.images.size(0), position = int64_t(stitches.back()) + 1;
+  const nn::Variable feature =
+      network.run((*network.stem())(nn::Variable(batch.images)), 0, position);
+  const Tensor rows = feature_rows(feature.value(), network.feature_at(position));
+  const Tensor wanted = Homes(plan, batch.data).input_rows(right_of.back(), batch.indices);
+  if (rows.shape() != wanted.shape()) {
+    fail(ErrorKind::kShape, "stitch_residual: the last stitch gives ", rows.shape(),
+         ", its target is ", wanted.shape());
+  }
+  const std::vector<double> got = pooled(rows, n), want = pooled(wanted, n);
+  const size_t channels = got.size() / size_t(n);
+  double sse = 0, sst = 0;
+  for (size_t c = 0; c < channels; ++c) {
+    double mean = 0;
+    for (size_t i = c; i < want.size(); i += channels) mean += want[i] / double(n);
+    for (size_t i = c; i < want.size(); i += channels) {
+      sse += (got[i] - want[i]) * (got[i] - want[i]);
+      sst += (want[i] - mean) * (want[i] - mean);
+    }
+  }
+  // A target that says nothing can be met, but not approached.
+  return sse == 0 ? 0 : -sse / sst;
 }
 
 }  // namespace kintsugi::zoo
