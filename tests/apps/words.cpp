@@ -42,7 +42,7 @@ TEST_CASE("words: help and version go to standard output, no command is wrong") 
   Outcome outcome = kintsugi::test::kintsugi({"--help"});
   CHECK(outcome.code == 0);
   for (const char* name : {"models", "inspect", "infer", "eval", "similarity", "partition",
-                           "reassemble", "train", "finetune", "demo", "bench"}) {
+                           "reassemble", "score", "calibrate", "train", "finetune", "demo", "bench"}) {
     CHECK(outcome.out.find(name) != std::string::npos);
     const Outcome help = kintsugi::test::kintsugi({name, "--help"});
     if (std::string(name) == "bench") continue;  // a program of its own, which may not be built
