@@ -50,8 +50,9 @@ int64_t peak_bytes(nn::Module& module, const Tensor& input, bool count_input) {
 
 double median_milliseconds(const std::function<void()>& run) {
   using Clock = std::chrono::steady_clock;
-  constexpr size_t kLeast = 30, kMost = 300;
-  constexpr double kWarm = 10, kLong = 60;  // milliseconds
+  constexpr size_t kLeast = 30, kMost = 600;
+  constexpr double kWarm = 10, kLong = 1000;  // milliseconds
+  constexpr double kAgreed = 0.05;            // half of the runs are so near each other
   const auto timed = [&] {
     const auto start = Clock::now();
     run();
@@ -60,13 +61,19 @@ double median_milliseconds(const std::function<void()>& run) {
   double sum = 0;
   for (size_t i = 0; i < 2 || (sum < kWarm && i < kLeast); ++i) sum += timed();
   std::vector<double> times;
-  for (sum = 0; times.size() < kLeast || (sum < kLong && times.size() < kMost);) {
+  sum = 0;
+  for (;;) {
+    while (times.size() % kLeast != 0 || times.empty()) {
+      times.push_back(timed());
+      sum += times.back();
+    }
+    std::sort(times.begin(), times.end());
+    const double middle = times[times.size() / 2];
+    const double spread = times[times.size() * 3 / 4] - times[times.size() / 4];
+    if (spread <= kAgreed * middle || sum >= kLong || times.size() >= kMost) return middle;
     times.push_back(timed());
     sum += times.back();
   }
-  const auto middle = times.begin() + ptrdiff_t(times.size() / 2);
-  std::nth_element(times.begin(), middle, times.end());
-  return *middle;
 }
 
 }  // namespace kintsugi::zoo

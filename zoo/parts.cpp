@@ -323,8 +323,13 @@ Parts::Costs Parts::head(const BlockRange& last, bool home) {
   return listed(cost);
 }
 
+Parts::Ends Parts::ends_of(const FeatureShape& in, const FeatureShape& out) {
+  return {int64_t(in.kind),  in.c,  in.h,  in.w,  in.prefix_tokens,
+          int64_t(out.kind), out.c, out.h, out.w, out.prefix_tokens};
+}
+
 Parts::Costs Parts::stitch(const FeatureShape& in, const FeatureShape& out) {
-  const std::string key = text_of(in) + " " + text_of(out);
+  const Ends key = ends_of(in, out);
   auto found = stitches_.find(key);
   if (found == stitches_.end()) {
     nn::Stitch stitch(in, out, options_.form);

@@ -2,6 +2,7 @@
 // number for each resource. Costs add up over an assembly, but of a peak the greatest counts.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -93,7 +94,9 @@ class Parts {
   std::vector<std::vector<Node>> nodes_;  // [model][node]; empty until asked for
   std::vector<Cost> stems_;
   std::vector<Node> heads_;
-  std::map<std::string, Cost> stitches_;  // by their ends
+  using Ends = std::array<int64_t, 10>;
+  static Ends ends_of(const nn::FeatureShape& in, const nn::FeatureShape& out);
+  std::map<Ends, Cost> stitches_;
 };
 
 }  // namespace kintsugi::zoo

@@ -119,6 +119,7 @@ class Builder {
   struct Copy {
     size_t model;
     bool home;
+    std::vector<FeatureShape> in, out;  // per node: as a stitch enters and leaves
   };
 
   BlockRange range(size_t model, size_t first, size_t last) const {
@@ -136,7 +137,10 @@ class Builder {
   void add_network(size_t m, bool home) {
     const size_t nodes = models_[m].nodes.size();
     solvers::StitchNetwork network{.name = models_[m].name};
+    Copy copy{m, home, {}, {}};
     for (size_t p = 1; p <= nodes; ++p) {
+      copy.in.push_back(parts_.in(range(m, p, p), false));
+      copy.out.push_back(parts_.out(range(m, p, p), home));
       network.nodes.push_back(
           {worth(m) / double(nodes), asked(parts_.block(range(m, p, p), home))});
     }
@@ -144,7 +148,7 @@ class Builder {
     if (home) network.stem_cost = asked(parts_.stem(m));
     network.head_cost = asked(parts_.head(range(m, nodes, nodes), home));
     problem_.networks.push_back(std::move(network));
-    copies_.push_back({m, home});
+    copies_.push_back(std::move(copy));
   }
 
   bool enterable(size_t copy) const {
@@ -178,8 +182,7 @@ class Builder {
       for (size_t p = 0; p < models_[to].nodes.size(); ++p) {
         const double step = double(p) / other - double(q) / length;
         if (std::abs(step) > options_.depth_slack + 1e-9) continue;
-        const FeatureShape out = parts_.out(range(from, q, q), copies_[j].home);
-        const FeatureShape in = parts_.in(range(to, p + 1, p + 1), false);
+        const FeatureShape &out = copies_[j].out[q - 1], &in = copies_[i].in[p];
         if (options_.grids_before_tokens && !out.is_grid() && in.is_grid()) continue;
         const double s = file_.similarity(base_[from] + q, base_[to] + p);
         problem_.stitch_value(row + q, col + p) =

@@ -82,18 +82,18 @@ class FrontSearch {
     }
     labels_ += drafts.size();
     const std::vector<size_t>& counted = k + 1 == graph_.stages() ? asked_ : limited_;
-    Layer& layer = layers_[k];
+    std::vector<uint32_t> kept;
     for (const auto& [standing, members] : groups) {
       std::vector<double> points;
       for (const uint32_t draft : members) add_point(drafts, draft, counted, points);
       pareto::Front front(1 + counted.size());
-      const std::vector<uint32_t> kept = front.admit(points.data(), members.size());
-      const size_t stride = (kept.size() + width - 1) / width;
-      dropped |= stride > 1;
-      for (size_t i = 0; i < kept.size(); i += std::max<size_t>(stride, 1)) {
-        copy(drafts, members[kept[i]], layer);
+      for (const uint32_t i : front.admit(points.data(), members.size())) {
+        kept.push_back(members[i]);
       }
     }
+    const size_t stride = std::max<size_t>(1, (kept.size() + width - 1) / width);
+    dropped |= stride > 1;
+    for (size_t i = 0; i < kept.size(); i += stride) copy(drafts, kept[i], layers_[k]);
     return true;
   }
 
@@ -207,11 +207,11 @@ ReassemblyFront pareto_front(const ReassemblyProblem& problem, const std::vector
   reassembly::FrontSearch search(graph, resources, clock);
   ReassemblyFront result;
   std::vector<reassembly::Path> front;
-  for (const size_t width : {size_t{16}, size_t{1} << 40}) {
+  for (const size_t width : {size_t{1}, size_t{16}, size_t{1} << 40}) {
     bool dropped = false;
     if (!search.pass(width, front, dropped)) break;
     result.complete = !dropped;
-    clock.report(0.1);
+    clock.report(width == 1 ? 0.02 : 0.1);
     if (result.complete) break;
   }
   result.labels = search.labels();

@@ -40,6 +40,10 @@ class LabelSearch {
   Answer run_above(double floor, bool first) {
     floor_ = floor;
     first_ = first;
+    // Something in hand early: who is stopped can then answer, and the prices know their target.
+    prices_.optimise(1, best_, value_, clock_);
+    double ignored = kNever;
+    if (best_.empty() && prices_.bound() > threshold() && suffixes()) pass(kNarrow, ignored);
     prices_.optimise(300, best_, value_, clock_);
     double bound = prices_.bound();
     if (first && !best_.empty()) return finish(false, bound);
@@ -61,6 +65,8 @@ class LabelSearch {
   }
 
  private:
+  static constexpr size_t kNarrow = 4;
+
   double threshold() const {
     const double least = std::max(value_, floor_);
     return least == kNever ? kNever : least + 1e-12 * std::max(1.0, std::abs(least));
