@@ -47,9 +47,8 @@ Json to_json(const Answer& answer) {
     json["reason"] = answer.reason;
     json["remedies"] = Json::array();
     for (const solvers::Remedy& remedy : answer.remedies) {
-      Json entry{{"limit", remedy.limit},
-                 {"got", number(remedy.got)},
-                 {"needed", number(remedy.needed)}};
+      Json entry{
+          {"limit", remedy.limit}, {"got", number(remedy.got)}, {"needed", number(remedy.needed)}};
       if (!remedy.names.empty()) entry["names"] = remedy.names;
       json["remedies"].push_back(std::move(entry));
     }

@@ -33,9 +33,11 @@ struct SourceModel {
 struct Candidate {
   size_t model = 0;
   double value = 0;
-  std::vector<double> cost = {};       // one per resource, finite, >= 0: the block itself
-  std::vector<double> stem_cost = {};  // added when it stands first: its network's stem; empty: none
-  std::vector<double> head_cost = {};  // added when it stands last: the head on its width; empty: none
+  std::vector<double> cost = {};  // one per resource, finite, >= 0: the block itself
+  std::vector<double> stem_cost =
+      {};  // added when it stands first: its network's stem; empty: none
+  std::vector<double> head_cost =
+      {};  // added when it stands last: the head on its width; empty: none
   FeatureKind in = FeatureKind::kGrid;
   FeatureKind out = FeatureKind::kGrid;
   bool forced = false;     // every answer holds it
@@ -50,7 +52,8 @@ struct Candidate {
 struct Stitch {
   bool possible = true;
   double value = 0;
-  std::vector<double> cost = {};  // one per resource; empty: free (the blocks are neighbours at home)
+  std::vector<double> cost =
+      {};  // one per resource; empty: free (the blocks are neighbours at home)
 };
 
 struct ReassemblyProblem {

@@ -53,8 +53,8 @@ struct StitchGraphResult {
   double gap = 0;                      // of the first one's objective to the bound; complete: 0
   double seconds = 0;
   uint64_t labels = 0;
-  size_t stitches = 0;  // pairs of positions that can be stitched
-  std::string reason;   // if the front is empty: the least of each cost
+  size_t stitches = 0;           // pairs of positions that can be stitched
+  std::string reason;            // if the front is empty: the least of each cost
   std::vector<Remedy> remedies;  // then, of every budget, others as they are
 };
 

@@ -32,9 +32,9 @@ class Measurement {
         options_(options),
         progress_(progress),
         stop_(std::move(stop)),
-        parts_(partition.models, {.form = options.form,
-                                  .fresh_head = options.fresh_head,
-                                  .classes = options.classes}) {
+        parts_(
+            partition.models,
+            {.form = options.form, .fresh_head = options.fresh_head, .classes = options.classes}) {
     for (size_t m = 0; m < parts_.count(); ++m) {
       if (parts_.source(m).network) continue;
       fail(ErrorKind::kUsage, "latency: ", parts_.source(m).model->name,
@@ -47,6 +47,20 @@ class Measurement {
   }
 
   LatencyFile run() {
+    for (size_t pass = 0; pass < kPasses; ++pass) {
+      next_ = 0;
+      file_ = {};
+      measure_all();
+    }
+    correct(file_);
+    return file_;
+  }
+
+ private:
+  static constexpr size_t kPasses = 5, kRuns = 6;
+
+  // In the same order in every pass: each part finds its times of the passes before.
+  void measure_all() {
     const autograd::NoGrad no_grad;
     file_.machine = machine_name();
     file_.threads = Context::current().threads();
@@ -63,11 +77,8 @@ class Measurement {
       file_.fresh_heads.push_back({in, out, time_of(head, in)});
     }
     measure_assemblies();
-    correct(file_);
-    return file_;
   }
 
- private:
   template <class Shapes, class Shape>
   static void add_once(Shapes& shapes, const Shape& shape) {
     if (std::find(shapes.begin(), shapes.end(), shape) == shapes.end()) shapes.push_back(shape);
@@ -92,9 +103,11 @@ class Measurement {
 
   double timed(const std::function<void()>& run) {
     if (stop_.stop_requested()) fail(ErrorKind::kInterrupted, "latency: stopped");
-    const double ms = median_milliseconds(run);
-    if (progress_) progress_(std::min(1.0, ++done_ / total_));
-    return ms;
+    if (next_ == times_.size()) times_.emplace_back();
+    std::vector<double>& times = times_[next_++];
+    time_runs(run, kRuns, times);
+    if (progress_) progress_(std::min(1.0, ++done_ / (double(kPasses) * total_)));
+    return median(times);
   }
 
   double time_of(nn::Module& module, const FeatureShape& in) {
@@ -108,8 +121,7 @@ class Measurement {
   void measure_network(size_t m) {
     const Parts::Source& source = parts_.source(m);
     const std::string& name = source.model->name;
-    const Rehearsal run =
-        rehearse(build_network(name, source.build), options_.batch_size);
+    const Rehearsal run = rehearse(build_network(name, source.build), options_.batch_size);
     nn::Network& network = *run.network;
     const nn::Variable images(run.images);
     file_.stems.push_back({name, 0, 0, true, timed([&] { (void)(*network.stem())(images); })});
@@ -173,6 +185,8 @@ class Measurement {
   std::stop_token stop_;
   Parts parts_;
   double total_ = 0, done_ = 0;
+  size_t next_ = 0;
+  std::vector<std::vector<double>> times_;
   std::vector<std::pair<FeatureShape, FeatureShape>> joints_;
   std::vector<FeatureShape> heads_;
   LatencyFile file_;

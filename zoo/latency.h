@@ -1,5 +1,5 @@
-// The latency table of a partition on this machine: every part measured by itself at its real shape,
-// the sum corrected by whole assemblies.
+// The latency table of a partition on this machine: every part measured by itself at its real
+// shape, the sum corrected by whole assemblies.
 #pragma once
 
 #include <functional>
@@ -20,13 +20,15 @@ struct LatencyOptions {
   uint64_t seed = 0;
 };
 
-// Each the median of at least 30 runs; equal shapes are measured once. Weights are initial ones.
+// Each the median of at least 30 runs, spread over passes through everything, so that a machine
+// that slows down for a while slows all parts alike; equal shapes are measured once. Weights are
+// initial ones.
 LatencyFile measure_latency(const PartitionFile& partition, const LatencyOptions& options,
                             const std::function<void(double)>& progress = {},
                             std::stop_token stop = {});
 
-// The constant and the factor, neither negative, of the least relative error; and over `checked` the
-// median and the greatest.
+// The constant and the factor, neither negative, of the least relative error; and over `checked`
+// the median and the greatest.
 void correct(LatencyFile& file);
 
 }  // namespace kintsugi::zoo

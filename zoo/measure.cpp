@@ -11,7 +11,8 @@ namespace kintsugi::zoo {
 Tensor Rehearsal::input_of(size_t index, bool home) const {
   const Tensor& feature = features[index];
   const int64_t prefix = network->feature_at(int64_t(index)).prefix_tokens;
-  return home || prefix == 0 ? feature : ops::slice(feature, 1, prefix, feature.size(1)).contiguous();
+  return home || prefix == 0 ? feature
+                             : ops::slice(feature, 1, prefix, feature.size(1)).contiguous();
 }
 
 Rehearsal rehearse(std::shared_ptr<nn::Network> network, int64_t batch_size) {
@@ -48,32 +49,27 @@ int64_t peak_bytes(nn::Module& module, const Tensor& input, bool count_input) {
   return memory.peak - before + (count_input ? int64_t(input.bytes()) : 0);
 }
 
-double median_milliseconds(const std::function<void()>& run) {
+void time_runs(const std::function<void()>& run, size_t least, std::vector<double>& milliseconds) {
   using Clock = std::chrono::steady_clock;
-  constexpr size_t kLeast = 30, kMost = 600;
-  constexpr double kWarm = 10, kLong = 1000;  // milliseconds
-  constexpr double kAgreed = 0.05;            // half of the runs are so near each other
+  constexpr double kWarm = 2, kLong = 12;  // milliseconds
   const auto timed = [&] {
     const auto start = Clock::now();
     run();
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   };
-  double sum = 0;
-  for (size_t i = 0; i < 2 || (sum < kWarm && i < kLeast); ++i) sum += timed();
-  std::vector<double> times;
+  double sum = timed();
+  while (sum < kWarm) sum += timed();
   sum = 0;
-  for (;;) {
-    while (times.size() % kLeast != 0 || times.empty()) {
-      times.push_back(timed());
-      sum += times.back();
-    }
-    std::sort(times.begin(), times.end());
-    const double middle = times[times.size() / 2];
-    const double spread = times[times.size() * 3 / 4] - times[times.size() / 4];
-    if (spread <= kAgreed * middle || sum >= kLong || times.size() >= kMost) return middle;
-    times.push_back(timed());
-    sum += times.back();
+  for (size_t i = 0; i < least || (sum < kLong && i < 10 * least); ++i) {
+    milliseconds.push_back(timed());
+    sum += milliseconds.back();
   }
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + ptrdiff_t(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
 }
 
 }  // namespace kintsugi::zoo

@@ -1,5 +1,5 @@
-// Networks run for what only a run tells: time and memory. Weights are initial ones; neither depends
-// on their values.
+// Networks run for what only a run tells: time and memory. Weights are initial ones; neither
+// depends on their values.
 #pragma once
 
 #include <functional>
@@ -28,7 +28,8 @@ Tensor noise(const nn::FeatureShape& shape, int64_t batch_size);
 // The most bytes that live while the module runs, its weights left out, its input counted if asked.
 int64_t peak_bytes(nn::Module& module, const Tensor& input, bool count_input = true);
 
-// The median of at least 30 runs, in milliseconds.
-double median_milliseconds(const std::function<void()>& run);
+// Appends the milliseconds of at least so many runs, after some that warm caches.
+void time_runs(const std::function<void()>& run, size_t least, std::vector<double>& milliseconds);
+double median(std::vector<double> values);
 
 }  // namespace kintsugi::zoo

@@ -128,8 +128,8 @@ std::vector<solvers::SourceModel> Parts::models() const {
     std::string file = model.sha256.empty() ? model.weights.string() : model.sha256;
     if (file.empty()) file = "of " + model.name;
     const size_t checkpoint = checkpoints.emplace(file, checkpoints.size()).first->second;
-    out.push_back({model.name, checkpoint,
-                   model.licence.empty() ? source.card.licence : model.licence});
+    out.push_back(
+        {model.name, checkpoint, model.licence.empty() ? source.card.licence : model.licence});
   }
   return out;
 }
@@ -142,7 +142,9 @@ FeatureShape Parts::out(const BlockRange& block, bool home) const {
   return shown(sources_[index_of(block.model)].model->out[size_t(block.last - 1)], home);
 }
 
-bool Parts::has_prefix(const BlockRange& block) const { return in(block, true).prefix_tokens > 0; }
+bool Parts::has_prefix(const BlockRange& block) const {
+  return in(block, true).prefix_tokens > 0;
+}
 
 bool Parts::own_head(const BlockRange& block) const {
   const DissectedModel& model = *sources_[index_of(block.model)].model;
@@ -262,8 +264,7 @@ void Parts::measure(size_t m) {
   }
   if (!source.network) return;
   const Shape& input = source.network->input();
-  stems_[m] =
-      counted(*source.network->stem(), FeatureShape::grid(input[0], input[1], input[2]));
+  stems_[m] = counted(*source.network->stem(), FeatureShape::grid(input[0], input[1], input[2]));
   if (run) stems_[m].peak = double(peak_bytes(*run->network->stem(), run->images, false));
 }
 

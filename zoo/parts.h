@@ -19,9 +19,9 @@ namespace kintsugi::zoo {
 
 struct PartsOptions {
   nn::StitchForm form = nn::StitchForm::kLinear;
-  bool fresh_head = false;         // a new linear head instead of the last network's own
-  int64_t classes = 0;             // 0: the zoo's
-  bool activation = false;         // measures peaks of memory: every network runs once
+  bool fresh_head = false;               // a new linear head instead of the last network's own
+  int64_t classes = 0;                   // 0: the zoo's
+  bool activation = false;               // measures peaks of memory: every network runs once
   const LatencyFile* latency = nullptr;  // latencies, from this table
 };
 

@@ -1,5 +1,5 @@
-// The choice of blocks (declared in assemble.h): a partition as a reassembly problem, and assemblies
-// as plans.
+// The choice of blocks (declared in assemble.h): a partition as a reassembly problem, and
+// assemblies as plans.
 #include <algorithm>
 #include <cmath>
 
@@ -37,9 +37,7 @@ PartsOptions parts_options(const ReassembleOptions& options) {
 class Question {
  public:
   Question(const PartitionFile& partition, const ReassembleOptions& options)
-      : partition_(partition),
-        options_(options),
-        parts_(partition.models, parts_options(options)) {
+      : partition_(partition), options_(options), parts_(partition.models, parts_options(options)) {
     problem_.resources = parts_.resources();
     problem_.models = parts_.models();
     problem_.max_per_model = size_t(options.max_per_model);
@@ -106,8 +104,8 @@ class Question {
     }
   }
 
-  // The first block of an assembly starts with its network's stem, so only a network's first will do.
-  // A block that a class token can reach is there twice: with it, when all before it is its own
+  // The first block of an assembly starts with its network's stem, so only a network's first will
+  // do. A block that a class token can reach is there twice: with it, when all before it is its own
   // network's, and without.
   void add_stage(size_t k) {
     const std::vector<BlockRange>& blocks = partition_.sets[k].blocks;

@@ -36,8 +36,7 @@ std::vector<DissectedModel> kept_models(const SimilarityFile& file,
     const auto& allowed = options.licences;
     const bool licensed =
         allowed.empty() || std::count(allowed.begin(), allowed.end(), model.licence) > 0;
-    if (licensed &&
-        std::count(options.forbid.begin(), options.forbid.end(), model.name) == 0) {
+    if (licensed && std::count(options.forbid.begin(), options.forbid.end(), model.name) == 0) {
       kept.push_back(model);
       base.push_back(position);
     }
@@ -76,9 +75,9 @@ class Builder {
       : file_(file),
         options_(options),
         models_(kept_models(file, options, base_)),
-        parts_(models_, {.form = options.form,
-                         .fresh_head = options.fresh_head,
-                         .classes = options.classes}),
+        parts_(
+            models_,
+            {.form = options.form, .fresh_head = options.fresh_head, .classes = options.classes}),
         quality_(qualities(parts_, options)) {
     std::vector<std::string> costs = options.costs;
     for (const auto& [name, budget] : options.budgets) {
@@ -185,8 +184,7 @@ class Builder {
         const FeatureShape &out = copies_[j].out[q - 1], &in = copies_[i].in[p];
         if (options_.grids_before_tokens && !out.is_grid() && in.is_grid()) continue;
         const double s = file_.similarity(base_[from] + q, base_[to] + p);
-        problem_.stitch_value(row + q, col + p) =
-            s - 1 + step * (worth(from) + worth(to)) / 2;
+        problem_.stitch_value(row + q, col + p) = s - 1 + step * (worth(from) + worth(to)) / 2;
         const std::vector<double> cost = asked(parts_.stitch(out, in));
         for (size_t r = 0; r < cost.size(); ++r) {
           problem_.stitch_cost[r](row + q, col + p) = cost[r];

@@ -23,8 +23,8 @@ struct StitchGraphOptions {
   int64_t max_stitches = 3, min_stitches = 0;
   double depth_slack = 0.10;
   bool grids_before_tokens = false;
-  std::vector<std::string> licences = {};      // allowed; empty: any
-  std::vector<std::string> forbid = {};        // networks
+  std::vector<std::string> licences = {};  // allowed; empty: any
+  std::vector<std::string> forbid = {};    // networks
   // By network, what it is worth whole: a top-1 between 0 and 1, say. Others: the "top1" of their
   // weights' card; where not every network has one, all are worth 0 and only stitches count.
   std::map<std::string, double> quality = {};

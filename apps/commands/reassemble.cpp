@@ -51,8 +51,8 @@ std::vector<Option> options_of(Words& words, zoo::ReassembleOptions& options) {
       {"--max-latency", &words.max_latency, "at most so many milliseconds, by --latency", "Budget",
        false, 0},
       {"--latency", &words.latency, "LATENCY.json of kintsugi latency", "Budget"},
-      {"--max-per-model", &options.max_per_model, "blocks of one network (0: half of K, rounded up)",
-       "Rules", false, 0},
+      {"--max-per-model", &options.max_per_model,
+       "blocks of one network (0: half of K, rounded up)", "Rules", false, 0},
       {"--max-sources", &options.max_sources, "checkpoints that give blocks (0: any number)",
        "Rules", false, 0},
       {"--grids-before-tokens", &options.grids_before_tokens, "never go back to a grid", "Rules"},
@@ -77,7 +77,8 @@ void fill(const Session& session, const Words& words, zoo::ReassembleOptions& op
   options.force = words.force;
   options.forbid = words.forbid;
   if (words.max_latency && words.latency.empty()) {
-    fail(ErrorKind::kUsage, "--max-latency: got no --latency, expected a table of kintsugi latency");
+    fail(ErrorKind::kUsage,
+         "--max-latency: got no --latency, expected a table of kintsugi latency");
   }
   if (!words.latency.empty()) {
     options.latency = zoo::read_latency(words.latency);
@@ -94,16 +95,16 @@ void fill(const Session& session, const Words& words, zoo::ReassembleOptions& op
   }
   const bool one_answer = !words.front.empty() || words.objective == "naswot";
   if (one_answer && words.solver != "labels") {
-    fail(ErrorKind::kUsage, "--solver: got '", words.solver, "', expected labels: ",
-         words.front.empty() ? "NASWOT" : "the front", " has a solver of its own");
+    fail(ErrorKind::kUsage, "--solver: got '", words.solver,
+         "', expected labels: ", words.front.empty() ? "NASWOT" : "the front",
+         " has a solver of its own");
   }
   if (words.objective == "naswot" && (!words.front.empty() || options.best > 1)) {
     fail(ErrorKind::kUsage, "--objective naswot: expected neither --front nor --best");
   }
 }
 
-zoo::Reassembly by_naswot(Session& session, const Words& words,
-                          const zoo::PartitionFile& partition,
+zoo::Reassembly by_naswot(Session& session, const Words& words, const zoo::PartitionFile& partition,
                           const zoo::ReassembleOptions& options, solvers::Control control) {
   Progress measuring("kernels");
   auto kernels = zoo::block_kernels(
@@ -132,8 +133,7 @@ int reassemble(Session& session) {
   control.progress = [&](double done) { progress.update(done); };
   if (!words.front.empty()) {
     const std::vector<std::string> costs = split(words.front);
-    const zoo::ReassemblyFront front =
-        zoo::reassemble_front(partition, options, costs, control);
+    const zoo::ReassemblyFront front = zoo::reassemble_front(partition, options, costs, control);
     Answer answer{.status = front.result.complete ? "optimal" : "feasible",
                   .objective = front.plans.empty() ? 0 : front.plans[0].objective,
                   .bound = front.result.bound,
@@ -145,9 +145,9 @@ int reassemble(Session& session) {
                   .front = costs};
     return finish(session, answer, words.out, size_t(options.best));
   }
-  const zoo::Reassembly found =
-      words.objective == "naswot" ? by_naswot(session, words, partition, options, control)
-                                  : zoo::reassemble(partition, options, control);
+  const zoo::Reassembly found = words.objective == "naswot"
+                                    ? by_naswot(session, words, partition, options, control)
+                                    : zoo::reassemble(partition, options, control);
   const solvers::ReassemblyResult& result = found.result;
   return finish(session,
                 {.status = to_string(result.status),

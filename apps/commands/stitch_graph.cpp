@@ -46,7 +46,8 @@ int stitch_graph(Session& session) {
       {"--min-stitches", &options.min_stitches, "in one network", "Options", false, 0, 64},
       {"--depth-slack", &options.depth_slack,
        "how far apart in relative depth a stitch's ends may be", "Options", false, 0, 1},
-      {"--front", &costs, "no network of the answer beats another in the objective and these costs"},
+      {"--front", &costs,
+       "no network of the answer beats another in the objective and these costs"},
       {"--quality", &quality,
        "what each network is worth whole: NAME=0.8 ... (default: the top-1 of its weights' card)"},
       stitch,
@@ -85,7 +86,8 @@ int stitch_graph(Session& session) {
   bool worthless = true;
   for (const auto& [name, value] : graph.quality) worthless &= value == 0;
   if (worthless) {
-    say(session, "warning: no quality of the networks is known, so only stitches count; see --quality");
+    say(session,
+        "warning: no quality of the networks is known, so only stitches count; see --quality");
   }
   return finish(session,
                 {.status = graph.result.complete ? "optimal" : "feasible",

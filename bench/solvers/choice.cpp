@@ -5,8 +5,8 @@
 #include "bench/solvers/solvers.h"
 #include "kintsugi/apps/text.h"
 #include "kintsugi/engine/core/error.h"
-#include "kintsugi/zoo/files/similarity_file.h"
 #include "kintsugi/solvers/compat/dery_partition.h"
+#include "kintsugi/zoo/files/similarity_file.h"
 #include "tests/support/synthetic.h"
 
 namespace kintsugi::bench {
@@ -153,7 +153,8 @@ std::string glpk_seconds(const ReassemblyProblem& problem, const ReassemblyResul
                          const Control& control) {
   try {
     const ReassemblyResult glpk = reassemble(problem, {.solver = ReassemblySolver::kGlpk}, control);
-    if (glpk.status == ReassemblyStatus::kFeasible) return apps::fixed(glpk.seconds, 3) + " s (limit)";
+    if (glpk.status == ReassemblyStatus::kFeasible)
+      return apps::fixed(glpk.seconds, 3) + " s (limit)";
     if (labels.status != ReassemblyStatus::kFeasible &&
         std::abs(glpk.objective - labels.objective) > 1e-6 * std::abs(labels.objective)) {
       fail(ErrorKind::kNumeric, "bench reassembly: labels say ", labels.objective, ", GLPK ",
@@ -173,12 +174,11 @@ void bench_reassembly(std::ostream& out, const ReassemblyBenchOptions& options) 
                                               std::to_string(options.best) + " best", "objective",
                                               "gap", "500 at random below"}};
   for (int64_t seed = 0; seed < options.seeds; ++seed) {
-    const ReassemblyProblem problem =
-        test::random_problem({.networks = size_t(options.networks),
-                              .stages = size_t(options.stages),
-                              .share = options.share,
-                              .budgets = size_t(options.budgets)},
-                             uint64_t(seed));
+    const ReassemblyProblem problem = test::random_problem({.networks = size_t(options.networks),
+                                                            .stages = size_t(options.stages),
+                                                            .share = options.share,
+                                                            .budgets = size_t(options.budgets)},
+                                                           uint64_t(seed));
     Control control;
     control.seconds = options.time_limit;
     const ReassemblyResult labels = reassemble(problem, {}, control);
@@ -195,18 +195,20 @@ void bench_reassembly(std::ostream& out, const ReassemblyBenchOptions& options) 
       last = again.objective;
     }
     const bool none = labels.status == ReassemblyStatus::kInfeasible;
-    const auto [random, seconds] = none ? std::pair(kNone, 0.0) : random_search(problem, uint64_t(seed));
+    const auto [random, seconds] =
+        none ? std::pair(kNone, 0.0) : random_search(problem, uint64_t(seed));
     if (!none && random > labels.bound + 1e-9) {
-      fail(ErrorKind::kNumeric, "bench reassembly: a random one is worth ", random, ", the bound is ",
-           labels.bound);
+      fail(ErrorKind::kNumeric, "bench reassembly: a random one is worth ", random,
+           ", the bound is ", labels.bound);
     }
     const double below = 100 * (labels.objective - random) / labels.objective;
     rows.push_back({std::to_string(seed), apps::fixed(labels.seconds, 3) + " s", glpk_cell,
                     apps::fixed(best.seconds, 3) + " s",
                     none ? "infeasible" : apps::fixed(labels.objective, 5),
                     apps::fixed(100 * labels.gap, 3) + " %",
-                    random == kNone ? "none found"
-                                    : apps::fixed(below, 1) + " % in " + apps::fixed(seconds, 2) + " s"});
+                    random == kNone
+                        ? "none found"
+                        : apps::fixed(below, 1) + " % in " + apps::fixed(seconds, 2) + " s"});
   }
   out << options.networks << " networks, " << options.stages << " stages, " << options.budgets
       << " budgets\n"

@@ -26,8 +26,7 @@ void check_candidate(const ReassemblyProblem& problem, size_t k, size_t index) {
     if (other.forced && !candidate.forced) refuse(who, " stands where another is forced");
   }
   if (problem.licences.empty()) return;
-  const std::string licence =
-      problem.models.empty() ? "" : problem.models[candidate.model].licence;
+  const std::string licence = problem.models.empty() ? "" : problem.models[candidate.model].licence;
   for (const std::string& allowed : problem.licences) {
     if (allowed == licence) return;
   }

@@ -26,7 +26,11 @@ struct Layer {
 class LabelSearch {
  public:
   LabelSearch(const Graph& graph, const Clock& clock)
-      : graph_(graph), clock_(clock), prices_(graph), capped_(graph.models + graph.no_goods.size()), rows_(capped_ + (graph.few_sources() ? graph.sources + 1 : 0)) {}
+      : graph_(graph),
+        clock_(clock),
+        prices_(graph),
+        capped_(graph.models + graph.no_goods.size()),
+        rows_(capped_ + (graph.few_sources() ? graph.sources + 1 : 0)) {}
 
   Answer run() { return run_above(kNever, false); }
 

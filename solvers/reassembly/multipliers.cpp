@@ -35,7 +35,8 @@ Multipliers::Multipliers(const Graph& graph, std::vector<std::vector<double>> ex
       if (const size_t row = row_of[graph.nodes[k][n].model]; row != SIZE_MAX)
         terms.push_back({row, 1});
       for (size_t g = 0; g < graph.no_goods.size(); ++g) {
-        if (graph.same_block(k, graph.no_goods[g].path[k], n)) terms.push_back({first_no_good + g, 1});
+        if (graph.same_block(k, graph.no_goods[g].path[k], n))
+          terms.push_back({first_no_good + g, 1});
       }
     }
     net_node_.emplace_back(graph.nodes[k].size());

@@ -58,8 +58,8 @@ void validate(const StitchGraphProblem& problem) {
     fail(ErrorKind::kUsage, "stitch graph: ", problem.max_stitches, " stitches, expected 0 to 64");
   }
   if (problem.min_stitches > problem.max_stitches) {
-    fail(ErrorKind::kUsage, "stitch graph: at least ", problem.min_stitches, " stitches, but at most ",
-         problem.max_stitches);
+    fail(ErrorKind::kUsage, "stitch graph: at least ", problem.min_stitches,
+         " stitches, but at most ", problem.max_stitches);
   }
   for (size_t i = 0; i < networks; ++i) {
     const StitchNetwork& network = problem.networks[i];

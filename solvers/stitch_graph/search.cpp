@@ -231,7 +231,8 @@ class Search {
       };
       const std::vector<double> nothing(width_, 0);
       if (x == first_[i] + 1) {
-        if (s == 0 && problem_.networks[i].starts) offer(nothing.data(), stems_[i].data(), kNone, kNone);
+        if (s == 0 && problem_.networks[i].starts)
+          offer(nothing.data(), stems_[i].data(), kNone, kNone);
       } else {
         const List& straight = layers_[s][x - 1];
         for (size_t label = 0; label < straight.size(); ++label) {

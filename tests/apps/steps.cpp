@@ -109,9 +109,9 @@ TEST_CASE("steps: an infeasible budget says the smallest that would do, with exi
 TEST_CASE("steps: every limit has its remedy in JSON, and rules their words") {
   const Files files;
   REQUIRE(files.cut().code == 0);
-  const Outcome outcome = files.reassemble({"--max-params", "10", "--max-macs", "40M", "--max-bytes",
-                                            "1M", "--max-sources", "1", "--max-activation-bytes",
-                                            "100M"});
+  const Outcome outcome =
+      files.reassemble({"--max-params", "10", "--max-macs", "40M", "--max-bytes", "1M",
+                        "--max-sources", "1", "--max-activation-bytes", "100M"});
   CHECK(outcome.code == 1);
   const auto remedies_of = [](const Outcome& of) {
     std::map<std::string, nlohmann::json> remedies;
@@ -171,7 +171,8 @@ TEST_CASE("steps: fronts, latencies and the stitch graph write plans that are wh
   CAPTURE(outcome.err);
   REQUIRE(outcome.code == 0);
   CHECK(outcome.json().at("threads") == 1);
-  outcome = files.reassemble({"--latency", table, "--threads", "1", "--front", "latency_ms,params"});
+  outcome =
+      files.reassemble({"--latency", table, "--threads", "1", "--front", "latency_ms,params"});
   REQUIRE(outcome.code == 0);
   const double fastest = outcome.json().at("front").back().at("costs").at("latency_ms");
   CHECK(fastest > 0);

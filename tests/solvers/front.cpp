@@ -99,7 +99,8 @@ TEST_CASE("pareto front: equals that of every combination, under every rule") {
     }
     if (seed % 5 < 2) test::add_rules(problem, seed);
     const Points all = all_points(problem);
-    for (const auto& resources : std::vector<std::vector<size_t>>{{0, 1}, {2, 0}, {0, 1, 2}, {1}, {0, problem.resources.size() - 1}}) {
+    for (const auto& resources : std::vector<std::vector<size_t>>{
+             {0, 1}, {2, 0}, {0, 1, 2}, {1}, {0, problem.resources.size() - 1}}) {
       const ReassemblyFront front = pareto_front(problem, resources);
       CHECK(front.complete);
       CHECK(front.gap == 0);

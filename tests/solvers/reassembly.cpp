@@ -80,9 +80,11 @@ ReassemblyProblem dropped(ReassemblyProblem problem, const std::string& limit) {
   }
   if (limit == "licences") problem.licences.clear();
   const bool least = limit == "min_models";
-  return eased(problem, {limit}, least ? 1 : limit == "max_sources" || limit == "max_per_model"
-                                                 ? double(problem.stages.size())
-                                                 : std::numeric_limits<double>::infinity());
+  return eased(problem, {limit},
+               least ? 1
+               : limit == "max_sources" || limit == "max_per_model"
+                   ? double(problem.stages.size())
+                   : std::numeric_limits<double>::infinity());
 }
 
 }  // namespace
@@ -92,7 +94,7 @@ TEST_CASE("reassembly: all solvers agree on hundreds of small problems") {
   for (uint64_t seed = 0; seed < 500; ++seed) {
     test::Random random(seed);
     const test::ProblemShape shape{2 + test::below(random, 4), 1 + test::below(random, 5),
-                      0.25 + 0.8 * test::uniform(random), seed % 2 == 1};
+                                   0.25 + 0.8 * test::uniform(random), seed % 2 == 1};
     ReassemblyProblem problem = test::random_problem(shape, seed);
     if (seed % 5 < 2) test::add_rules(problem, seed);
     const ReassemblyResult oracle = run(problem, ReassemblySolver::kExhaustive);
@@ -170,9 +172,8 @@ TEST_CASE("reassembly: of every limit the smallest relaxation, exactly") {
   std::map<std::string, size_t> helped, hopeless;
   for (uint64_t seed = 0; seed < 900; ++seed) {
     test::Random random(seed);
-    ReassemblyProblem problem = test::random_problem({2 + test::below(random, 3), 3,
-                                                      0.12 + 0.6 * test::uniform(random), true},
-                                                     seed);
+    ReassemblyProblem problem = test::random_problem(
+        {2 + test::below(random, 3), 3, 0.12 + 0.6 * test::uniform(random), true}, seed);
     if (seed % 2 == 1) test::add_rules(problem, seed / 2);
     if (seed % 4 == 3) {
       problem.max_per_model = 3;
@@ -205,9 +206,9 @@ TEST_CASE("reassembly: of every limit the smallest relaxation, exactly") {
       }
     }
   }
-  for (const std::string limit : {"params", "macs", "memory", "max_per_model", "min_models",
-                            "max_sources", "grids_before_tokens", "licences", "forced",
-                            "forbidden"}) {
+  for (const std::string limit :
+       {"params", "macs", "memory", "max_per_model", "min_models", "max_sources",
+        "grids_before_tokens", "licences", "forced", "forbidden"}) {
     CAPTURE(limit);
     CHECK(helped[limit] > 2);
     CHECK(hopeless[limit] > 2);

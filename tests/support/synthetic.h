@@ -127,8 +127,8 @@ inline ReassemblyProblem random_problem(const ProblemShape& shape, uint64_t seed
     }
   }
   for (size_t r = 0; r < typical.size(); ++r) {
-    problem.resources[r].budget = r < 2 ? std::round(shape.share * typical[r])
-                                        : shape.share * typical[r];
+    problem.resources[r].budget =
+        r < 2 ? std::round(shape.share * typical[r]) : shape.share * typical[r];
   }
   if (shape.rules) {
     problem.grids_before_tokens = seed % 2 == 0;
@@ -165,8 +165,8 @@ inline void add_rules(ReassemblyProblem& problem, uint64_t seed) {
   }
   const char* licences[] = {"MIT", "GPL-3.0", ""};
   for (size_t m = 0; m < networks; ++m) {
-    problem.models.push_back({"n" + std::to_string(m), below(random, networks),
-                              licences[below(random, 3)]});
+    problem.models.push_back(
+        {"n" + std::to_string(m), below(random, networks), licences[below(random, 3)]});
   }
   if (seed % 4 == 1) problem.licences = {"MIT", "GPL-3.0"};
   problem.max_sources = seed % 3 == 0 ? 1 + below(random, 3) : 0;

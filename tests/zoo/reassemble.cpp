@@ -3,12 +3,12 @@
 #include <random>
 #include <set>
 
+#include "kintsugi/solvers/naswot.h"
 #include "kintsugi/zoo/assemble.h"
 #include "kintsugi/zoo/latency.h"
 #include "kintsugi/zoo/measure.h"
-#include "kintsugi/zoo/parts.h"
 #include "kintsugi/zoo/partition.h"
-#include "kintsugi/solvers/naswot.h"
+#include "kintsugi/zoo/parts.h"
 #include "kintsugi/zoo/stitch_graph.h"
 #include "tests/support/compare.h"
 
@@ -72,7 +72,8 @@ void check_counts(const zoo::PlanFile& plan) {
 
 }  // namespace
 
-TEST_CASE("reassemble: every plan is what it counts, neighbours unstitched, the class token alive") {
+TEST_CASE(
+    "reassemble: every plan is what it counts, neighbours unstitched, the class token alive") {
   ReassembleOptions options;
   options.max_per_model = 3;
   options.best = 27;
@@ -122,8 +123,10 @@ TEST_CASE("reassemble: neighbours compute what they compute at home") {
     home->initialise(generator);
     nn::State state;
     for (const auto& [name, tensor] : network->state()) {
-      // "blocks.1.blocks.4.mlp.w" of the plan is "blocks.4.mlp.w" at home; so are stem.w and head.w.
-      const size_t skip = name.rfind("blocks.", 0) == 0 ? name.find('.', 7) + 1 : name.find('.') + 1;
+      // "blocks.1.blocks.4.mlp.w" of the plan is "blocks.4.mlp.w" at home; so are stem.w and
+      // head.w.
+      const size_t skip =
+          name.rfind("blocks.", 0) == 0 ? name.find('.', 7) + 1 : name.find('.') + 1;
       state[name] = home->state().at(name.substr(skip));
     }
     network->load_state(state);
@@ -187,7 +190,9 @@ TEST_CASE("reassemble: every budget and rule holds") {
   const zoo::BlockRange block = partition().sets[1].blocks[0];
   const std::string name =
       block.model + ":" + std::to_string(block.first) + "-" + std::to_string(block.last);
-  const auto holds = [&](const zoo::PlanFile& p) { return zoo::BlockRange{p.blocks[1].model, p.blocks[1].first, p.blocks[1].last} == block; };
+  const auto holds = [&](const zoo::PlanFile& p) {
+    return zoo::BlockRange{p.blocks[1].model, p.blocks[1].first, p.blocks[1].last} == block;
+  };
   options = {};
   options.force = {name};
   check(options, holds);
@@ -227,7 +232,8 @@ TEST_CASE("reassemble: the front of the plans, over two costs and three") {
     };
     size_t unbeaten = 0;
     for (const zoo::PlanFile& plan : all) {
-      unbeaten += std::none_of(all.begin(), all.end(), [&](const auto& o) { return beats(o, plan); });
+      unbeaten +=
+          std::none_of(all.begin(), all.end(), [&](const auto& o) { return beats(o, plan); });
     }
     CHECK(front.plans.size() == unbeaten);
     for (const zoo::PlanFile& plan : front.plans) {
@@ -354,8 +360,7 @@ TEST_CASE("latency: the correction is the best one, its error that of other asse
 }
 
 TEST_CASE("latency: measured, every part has a time and reassemble finds them all") {
-  const zoo::LatencyFile file =
-      zoo::measure_latency(partition(), {.assemblies = 1});
+  const zoo::LatencyFile file = zoo::measure_latency(partition(), {.assemblies = 1});
   for (const auto* parts : {&file.stems, &file.blocks, &file.heads}) {
     for (const auto& part : *parts) CHECK(part.ms > 0);
   }

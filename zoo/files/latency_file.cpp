@@ -43,11 +43,10 @@ std::vector<LatencyFile::Part> parts_from(const Json& json, const char* name,
   const Json& items = list(json, name, where);
   for (size_t i = 0; i < items.size(); ++i) {
     const std::string here = at(where, name, i);
-    out.push_back({get<std::string>(items[i], "model", here),
-                   get_or<int64_t>(items[i], "first", here, 0),
-                   get_or<int64_t>(items[i], "last", here, 0),
-                   get_or<bool>(items[i], "prefix", here, false),
-                   milliseconds(items[i], "ms", here)});
+    out.push_back(
+        {get<std::string>(items[i], "model", here), get_or<int64_t>(items[i], "first", here, 0),
+         get_or<int64_t>(items[i], "last", here, 0), get_or<bool>(items[i], "prefix", here, false),
+         milliseconds(items[i], "ms", here)});
   }
   return out;
 }
@@ -94,8 +93,7 @@ Json assemblies_json(const std::vector<LatencyFile::Assembly>& assemblies) {
 std::vector<LatencyFile::Assembly> assemblies_from(const Json& json, const char* name,
                                                    const std::string& where) {
   std::vector<LatencyFile::Assembly> out;
-  for (const auto& pair :
-       get_or<std::vector<std::array<double, 2>>>(json, name, where, {})) {
+  for (const auto& pair : get_or<std::vector<std::array<double, 2>>>(json, name, where, {})) {
     out.push_back({pair[0], pair[1]});
   }
   return out;

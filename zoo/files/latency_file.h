@@ -1,6 +1,6 @@
 // LATENCY.json: how long the parts of a zoo's assemblies take on one machine.
-// Reading checks all that the steps rely on: kFormat with the field's name. Another major version is
-// refused, unknown fields are ignored.
+// Reading checks all that the steps rely on: kFormat with the field's name. Another major version
+// is refused, unknown fields are ignored.
 #pragma once
 
 #include <filesystem>
