@@ -92,16 +92,16 @@ def chosen_gain(name, size):
         entry = logits(name, size, gain, model)
         a, b = np.array(entry["logits"])
         contrast = abs(a - b).max() / entry["scale"]
-        if not np.isfinite(contrast) or (tried and contrast < tried[-1][0]):
+        if not np.isfinite(contrast) or (tried and contrast < max(tried)[0]):
             continue
         exact = logits(name, size, gain, model.double())
         model.float()
         if abs(np.array(exact["logits"]) - np.array([a, b])).max() > 2e-5 * entry["scale"]:
-            break
-        tried.append((contrast, entry))
+            continue
+        tried.append((contrast, gain, entry))
         if contrast > 0.01:
             break
-    contrast, entry = tried[-1]
+    contrast, _, entry = max(tried)
     entry["logits"] = [[float(f"{v:.8g}") for v in row[:4]] for row in entry["logits"]]
     print(f"{name}: gain {entry['gain']}, scale {entry['scale']:.3g}, between images {contrast:.3g}", flush=True)
     return entry
