@@ -131,6 +131,7 @@ std::string parse(const CommandLine& line, const std::vector<std::string>& argum
       const bool list = std::holds_alternative<std::vector<std::string>*>(option.target);
       const auto take = [&option, list](const CLI::results_t& words) {
         const size_t first = list ? 0 : words.size() - 1;
+        if (list) std::get<std::vector<std::string>*>(option.target)->clear();  // of its default
         for (size_t i = first; i < words.size(); ++i) assign(option, words[i]);
         return true;
       };

@@ -77,6 +77,7 @@ int partition(Session& session) {
            {"--epsilon", &options.epsilon, "how uneven blocks may be, one or more"},
            {"--free-sets", &options.free_sets, "not tied to stages"},
            {"--glpk", &options.glpk, "the same by GLPK, where it is small enough"},
+           {"--exact-only", &options.exact_only, "no heuristic beside it"},
            {"--time-limit", &options.time_limit, "seconds of each", "Options", false, 0.001}})) {
     return 0;
   }

@@ -63,7 +63,8 @@ std::string by_glpk(const PartitionProblem& problem, const PartitionResult& own,
 
 void bench_partition(std::ostream& out, const PartitionBenchOptions& options) {
   std::vector<std::string> head{"seed", "epsilon", "objective", "bound", "gap", "seconds"};
-  if (!options.free_sets) {
+  const bool heuristics = !options.free_sets && !options.exact_only;
+  if (heuristics) {
     head.insert(head.end(), {"swaps below", "k-means below", "reference: over size, stale"});
   }
   if (options.glpk) head.push_back("GLPK");
@@ -85,7 +86,7 @@ void bench_partition(std::ostream& out, const PartitionBenchOptions& options) {
       rows.push_back({std::to_string(seed), epsilon, apps::fixed(exact.best.objective, 4),
                       apps::fixed(exact.bound, 4), apps::fixed(100 * exact.gap, 3) + " %",
                       apps::fixed(exact.seconds, 3)});
-      if (!options.free_sets) {
+      if (heuristics) {
         const PartitionResult swaps = swap_partition(problem), lloyd = lloyd_partition(problem);
         check(problem, swaps, "the swap heuristic");
         check(problem, lloyd, "k-means");

@@ -28,6 +28,7 @@ struct PartitionBenchOptions {
   std::vector<std::string> epsilon = {"0.2", "0.5", "1.0"};
   bool free_sets = false;
   bool glpk = false;       // beside the own solver
+  bool exact_only = false;
   double time_limit = 60;  // seconds for each exact answer
 };
 // Exact beside the paper's heuristic and k-means with an exact inner step, 200 restarts each.
