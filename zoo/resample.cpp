@@ -17,8 +17,18 @@ double cubic(double x) {
 }
 
 // (out,in), rows sum to 1.
-std::vector<double> resize_matrix(int64_t in, int64_t out) {
+std::vector<double> resize_matrix(int64_t in, int64_t out, Resampling kernel) {
   std::vector<double> matrix(size_t(in * out), 0);
+  if (kernel == Resampling::kBilinear) {
+    for (int64_t o = 0; o < out; ++o) {
+      const double place = (double(o) + 0.5) * double(in) / double(out) - 0.5;
+      const double x = std::clamp(place, 0.0, double(in - 1));
+      const auto left = int64_t(x);
+      matrix[size_t(o * in + left)] += 1 - (x - double(left));
+      matrix[size_t(o * in + std::min(left + 1, in - 1))] += x - double(left);
+    }
+    return matrix;
+  }
   const double scale = double(in) / double(out), width = std::max(scale, 1.0);
   for (int64_t o = 0; o < out; ++o) {
     const double center = scale * (double(o) + 0.5), support = 2 * width;
@@ -100,9 +110,9 @@ Tensor resize_offset_table(const Tensor& table, int64_t rows, int64_t columns) {
   return out;
 }
 
-Tensor resize_bicubic_antialias(const Tensor& x, int64_t out_h, int64_t out_w) {
+Tensor resize(const Tensor& x, int64_t out_h, int64_t out_w, Resampling kernel) {
   const int64_t c = x.size(0), h = x.size(1), w = x.size(2);
-  const auto rows = resize_matrix(h, out_h), columns = resize_matrix(w, out_w);
+  const auto rows = resize_matrix(h, out_h, kernel), columns = resize_matrix(w, out_w, kernel);
   const auto in = x.to_vector<double>();
   Tensor out = Tensor::empty({c, out_h, out_w});
   float* to = out.data<float>();

@@ -5,10 +5,14 @@
 
 namespace kintsugi::zoo {
 
-// (C,H,W) f32 of any strides -> (C,out_h,out_w): torch's interpolate(mode="bicubic",
-// antialias=True), which is Pillow's: Keys' cubic with a = -1/2, widened where the image shrinks,
-// its weights normalised.
-Tensor resize_bicubic_antialias(const Tensor& x, int64_t out_h, int64_t out_w);
+enum class Resampling {
+  kBicubicAntialias,  // Pillow's: Keys' cubic with a = -1/2, widened where the image shrinks
+  kBilinear,          // two neighbours of each place, however far it shrinks
+};
+
+// (C,H,W) f32 of any strides -> (C,out_h,out_w), as torch's interpolate with antialias on and off
+// (align_corners=False).
+Tensor resize(const Tensor& x, int64_t out_h, int64_t out_w, Resampling kernel);
 
 // A table ((2H-1)(2W-1), heads) of biases by offset within a window, from a square one, as timm's
 // resize_rel_pos_bias_table does: linearly between places that spread geometrically from the

@@ -266,9 +266,11 @@ std::shared_ptr<nn::Network> build(const Variant& variant, const BuildOptions& o
   return network;
 }
 
+constexpr const char* kGoogle = "google-research/vision_transformer";
+
 // The authors of DeiT III call layer scale "gamma_1"; timm has it in a module, "ls1.gamma".
 std::string rename(nn::State& state) {
-  jax_vit_to_timm(state);
+  if (jax_vit_to_timm(state)) return kGoogle;
   nn::State renamed;
   bool found = false;
   for (auto& [name, tensor] : state) {
@@ -282,7 +284,8 @@ std::string rename(nn::State& state) {
 }
 
 // Position embeddings of another grid, which is taken to be square, as timm's
-// resample_abs_pos_embed does: the prefix is kept, the grid resized bicubically with antialias.
+// resample_abs_pos_embed does: the prefix is kept, the grid resized (timm's loader of Google's
+// arrays asks for bilinear).
 void resample(nn::State& state, const BuildOptions& options, const Description& d) {
   const auto found = state.find("pos_embed");
   if (found == state.end() || found->second.rank() != 3) return;
@@ -294,8 +297,10 @@ void resample(nn::State& state, const BuildOptions& options, const Description& 
     return;  // the strict load says what is wrong
   if (side == h && side == w) return;
   const Tensor grid = old.slice(1, prefix, old.size(1)).to(DType::kF32).contiguous();
-  const Tensor resized = resize_bicubic_antialias(grid.view({side, side, width}).permute({2, 0, 1}),
-                                                  h, w);  // (width,h,w)
+  const Resampling kernel =
+      options.naming == kGoogle ? Resampling::kBilinear : Resampling::kBicubicAntialias;
+  const Tensor resized = resize(grid.view({side, side, width}).permute({2, 0, 1}), h, w,
+                                kernel);  // (width,h,w)
   Tensor fresh = Tensor::empty({1, prefix + h * w, width});
   if (prefix > 0) fresh.slice(1, 0, prefix).copy_from(old.slice(1, 0, prefix).to(DType::kF32));
   fresh.slice(1, prefix, prefix + h * w)

@@ -157,8 +157,10 @@ bool is_jax_vit(const nn::State& state) {
   return prefix_of(state) != nullptr;
 }
 
-void jax_vit_to_timm(nn::State& state) {
-  if (is_jax_vit(state)) Converter(state).run();
+bool jax_vit_to_timm(nn::State& state) {
+  if (!is_jax_vit(state)) return false;
+  Converter(state).run();
+  return true;
 }
 
 }  // namespace kintsugi::zoo

@@ -11,7 +11,7 @@ bool is_jax_vit(const nn::State& state);
 
 // To timm's names and layouts, in place. What timm leaves out goes (the representation layer before
 // the head, an optimizer's state); what is not known keeps its name, so that a strict load reports
-// it.
-void jax_vit_to_timm(nn::State& state);
+// it. False where nothing was JAX's.
+bool jax_vit_to_timm(nn::State& state);
 
 }  // namespace kintsugi::zoo

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "kintsugi/zoo/catalog.h"
 #include "tests/support/compare.h"
 
 using namespace kintsugi;
@@ -79,7 +80,7 @@ TEST_CASE("jax vit: AugReg's names become timm's") {
   from["pre_logits/bias"] = Tensor::zeros({6});
   nn::State to = from;
   CHECK(zoo::is_jax_vit(to));
-  zoo::jax_vit_to_timm(to);
+  CHECK(zoo::jax_vit_to_timm(to));
   CHECK_FALSE(zoo::is_jax_vit(to));
   CHECK(to.size() == 20);
   check(from, to, "MultiHeadDotProductAttention_1/");
@@ -105,4 +106,23 @@ TEST_CASE("jax vit: big_vision's numbering, a training state's prefix, stacked b
   zoo::jax_vit_to_timm(stacked);
   CHECK(stacked.size() == 19);
   check(from, stacked, "MultiHeadDotProductAttention_0/");
+}
+
+// By hand: torch.nn.functional.interpolate(mode="bilinear") of [[0,1],[2,3]] to 3x3, as timm's loader
+// of these arrays resamples; its loader of a state dict would take a cubic.
+TEST_CASE("jax vit: position embeddings of another grid are resampled bilinearly") {
+  const zoo::Variant& variant = zoo::find_variant("vit_tiny_patch16_224");
+  nn::State state;
+  state["embedding/kernel"] = Tensor::zeros({16, 16, 3, 192});
+  state["Transformer/posembed_input/pos_embedding"] =
+      Tensor::from<float>({1, 5, 1}, {0, 1, 2, 3, 4}).expand({1, 5, 192}).contiguous();
+  const std::string naming = variant.rename(state);
+  CHECK(naming == "google-research/vision_transformer");
+  variant.resample(state, {.input = {3, 48, 48}, .naming = naming});
+  const Tensor& grid = state.at("pos_embed");
+  REQUIRE(grid.shape() == Shape{1, 10, 192});
+  const double want[] = {0, 1, 1.5, 2, 2, 2.5, 3, 3, 3.5, 4};
+  for (int64_t i = 0; i < 10; ++i) {
+    CHECK(grid.slice(1, i, i + 1).slice(2, 7, 8).view({1}).item() == doctest::Approx(want[i]));
+  }
 }
