@@ -55,6 +55,7 @@ Json to_json(const Answer& answer) {
     return json;
   }
   json["costs"] = costs_json(answer.plans[0]);
+  for (const auto& [name, value] : answer.reference) json["reference"][name] = number(value);
   const bool front = !answer.front.empty();
   if (front) json["complete"] = answer.status == "optimal";
   if (!front && answer.plans.size() == 1) return json;

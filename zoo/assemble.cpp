@@ -9,17 +9,6 @@ namespace {
 
 using nn::FeatureShape;
 
-// The stem that the reference gives every reassembled network: 7x7/2 - norm - ReLU - 3x3/2 pooling.
-std::shared_ptr<nn::Module> dery_stem(int64_t in, int64_t channels) {
-  auto stem = std::make_shared<nn::Sequential>();
-  stem->add<nn::Conv2d>("0", in, channels,
-                        nn::Conv2d::Options{.kernel = 7, .stride = 2, .padding = 3});
-  stem->add<nn::BatchNorm2d>("1", channels);
-  stem->add<nn::Activation>("2", nn::Act::kRelu);
-  stem->add<nn::MaxPool2d>("3", ops::Pool2dParams::square(3, 2, 1));
-  return stem;
-}
-
 // The networks that a plan takes parts from, each built once a use: a network that gives two blocks
 // gives them from two copies, or training one would train the other.
 class Sources {
@@ -81,7 +70,7 @@ std::shared_ptr<nn::Network> build(const PlanFile& plan, bool with_weights, uint
     const FeatureShape stem_out = source->feature_at(0);
     network->set_stem("stem", source->stem(), &stem_out);
   } else {
-    network->set_stem("stem", dery_stem(plan.input[0], plan.stem.fresh_channels));
+    network->set_stem("stem", nn::dery_stem(plan.input[0], plan.stem.fresh_channels));
   }
   for (size_t b = 0; b < plan.blocks.size(); ++b) {
     const PlanFile::Block& block = plan.blocks[b];

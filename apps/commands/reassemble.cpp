@@ -1,8 +1,10 @@
 #include "kintsugi/apps/commands/commands.h"
 #include "kintsugi/apps/plans.h"
 #include "kintsugi/apps/progress.h"
+#include "kintsugi/apps/text.h"
 #include "kintsugi/engine/core/context.h"
 #include "kintsugi/zoo/assemble.h"
+#include "kintsugi/zoo/dery_search.h"
 #include "kintsugi/zoo/proxies/naswot.h"
 
 namespace kintsugi::apps::commands {
@@ -11,11 +13,13 @@ namespace {
 
 struct Words {
   std::string in, out, solver = "labels", form = "linear", objective = "similarity", latency, data;
+  std::string compat = "none";
   std::string front, licences;
   std::vector<std::string> force, forbid;
   Budgets budgets;
   std::optional<double> max_latency;
-  int64_t images = 64;
+  std::optional<int64_t> min_params, min_macs;
+  int64_t images = 64, trials = 10;
   double seconds = 0;
 };
 
@@ -28,10 +32,20 @@ std::vector<Option> options_of(Words& words, zoo::ReassembleOptions& options) {
                    "of blocks to anchors and of stitches, or NASWOT of the blocks at home (needs "
                    "--data)"};
   objective.choices = {"similarity", "naswot"};
+  Option compat{"--compat", &words.compat,
+                "dery: the reference's random search, faults included and counted (needs --data)",
+                "The reference's way"};
+  compat.choices = {"none", "dery"};
   std::vector<Option> all{
       required({"--partition", &words.in, "PARTITION.json"}),
       required({"--out", &words.out, "PLAN.json"}),
       objective,
+      compat,
+      {"--trials", &words.trials, "passes over all blocks", "The reference's way", false, 1},
+      {"--min-params", &words.min_params, "more than so many parameters", "The reference's way",
+       false, 0},
+      {"--min-macs", &words.min_macs, "more than so many multiply-adds", "The reference's way",
+       false, 0},
       {"--data", &words.data, "images for NASWOT: a folder"},
       {"--images", &words.images, "of them, the same number of every class", "Options", false, 2},
       {"--front", &words.front,
@@ -114,6 +128,63 @@ zoo::Reassembly by_naswot(Session& session, const Words& words, const zoo::Parti
   return zoo::reassemble_naswot(partition, options, std::move(kernels), control);
 }
 
+// Answered like any other, with what it breaks beside it.
+int by_reference(Session& session, const Words& words, const zoo::PartitionFile& partition,
+                 const zoo::ReassembleOptions& options, const solvers::Control& control) {
+  const zoo::ReassembleOptions none;
+  if (words.data.empty()) {
+    fail(ErrorKind::kUsage, "--compat dery: got no --data, expected a folder of images");
+  }
+  if (!words.front.empty() || words.objective != "similarity" || words.solver != "labels" ||
+      options.best > 1 || options.max_bytes != none.max_bytes || options.latency ||
+      options.max_activation_bytes != none.max_activation_bytes || options.max_per_model > 0 ||
+      options.max_sources > 0 || options.grids_before_tokens || !options.licences.empty() ||
+      !options.force.empty() || !options.forbid.empty()) {
+    fail(ErrorKind::kUsage,
+         "--compat dery: the reference knows budgets of parameters and MACs, and nothing else");
+  }
+  zoo::DerySearchOptions search{
+      .trials = words.trials, .classes = options.classes, .seed = session.seed()};
+  const auto set = [](double& to, const std::optional<int64_t>& from) {
+    if (from) to = double(*from);
+  };
+  set(search.least.params, words.min_params);
+  set(search.least.macs, words.min_macs);
+  set(search.most.params, words.budgets.params);
+  set(search.most.macs, words.budgets.macs);
+  const std::shared_ptr<const zoo::Dataset> data =
+      zoo::open_dataset(words.data, zoo::Split::kTrain);
+  const zoo::DeryReassembly found = zoo::reassemble_dery(partition, data, search, control);
+  const solvers::compat::DerySearchResult& result = found.result;
+  say(session, "the reference's search: " + std::to_string(result.built) + " networks built, " +
+                   std::to_string(result.in_budget) + " within the budgets, the best scored at " +
+                   count(int64_t(found.cost.params)) + " parameters and " +
+                   count(int64_t(found.cost.macs)) + " MACs; what it breaks: " +
+                   std::to_string(result.shared_sets) + " sets that give several blocks, " +
+                   std::to_string(result.overlaps) + " pairs of overlapping blocks, " +
+                   std::to_string(result.strides_changed) +
+                   " stitches saved with another stride than was scored");
+  const double unproven = std::numeric_limits<double>::infinity();
+  return finish(session,
+                {.status = "feasible",
+                 .objective = result.score,
+                 .bound = unproven,
+                 .gap = unproven,
+                 .seconds = result.seconds,
+                 .reason = "",
+                 .remedies = {},
+                 .plans = {found.plan},
+                 .front = {},
+                 .reference = {{"built", double(result.built)},
+                               {"in_budget", double(result.in_budget)},
+                               {"shared_sets", double(result.shared_sets)},
+                               {"overlaps", double(result.overlaps)},
+                               {"strides_changed", double(result.strides_changed)},
+                               {"scored_params", found.cost.params},
+                               {"scored_macs", found.cost.macs}}},
+                words.out, 1);
+}
+
 }  // namespace
 
 int reassemble(Session& session) {
@@ -131,6 +202,10 @@ int reassemble(Session& session) {
   if (words.seconds > 0) control.seconds = words.seconds;
   control.stop = session.stop();
   control.progress = [&](double done) { progress.update(done); };
+  if (words.compat == "dery") return by_reference(session, words, partition, options, control);
+  if (words.min_params || words.min_macs) {
+    fail(ErrorKind::kUsage, "--min-params and --min-macs: expected --compat dery beside them");
+  }
   if (!words.front.empty()) {
     const std::vector<std::string> costs = split(words.front);
     const zoo::ReassemblyFront front = zoo::reassemble_front(partition, options, costs, control);
@@ -142,7 +217,8 @@ int reassemble(Session& session) {
                   .reason = front.result.reason,
                   .remedies = front.result.remedies,
                   .plans = front.plans,
-                  .front = costs};
+                  .front = costs,
+                  .reference = {}};
     return finish(session, answer, words.out, size_t(options.best));
   }
   const zoo::Reassembly found = words.objective == "naswot"
@@ -158,7 +234,8 @@ int reassemble(Session& session) {
                  .reason = result.reason,
                  .remedies = result.remedies,
                  .plans = found.plans,
-                 .front = {}},
+                 .front = {},
+                 .reference = {}},
                 words.out, found.plans.size());
 }
 

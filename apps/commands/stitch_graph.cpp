@@ -98,7 +98,8 @@ int stitch_graph(Session& session) {
                  .reason = graph.result.reason,
                  .remedies = graph.result.remedies,
                  .plans = graph.plans,
-                 .front = options.costs},
+                 .front = options.costs,
+                 .reference = {}},
                 out, size_t(best));
 }
 

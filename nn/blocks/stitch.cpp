@@ -42,15 +42,24 @@ StitchForm stitch_form(const std::string& name) {
   fail(ErrorKind::kUsage, "stitch form: got '", name, "', expected 'dery' or 'linear'");
 }
 
-Stitch::Stitch(const FeatureShape& in, const FeatureShape& out, StitchForm form)
+Stitch::Stitch(const FeatureShape& in, const FeatureShape& out, StitchForm form, int64_t stride)
     : in_(in),
       out_(out),
       form_(form),
-      stride_(stride_of(in, out, form)),
+      stride_(stride > 0 ? stride : stride_of(in, out, form)),
       on_tokens_(!in.is_grid() && !out.is_grid() && in.h == out.h && in.w == out.w),
       norm_(adopt("norm", make_norm(in.c, form, on_tokens_))),
       project_(adopt("project", make_projection(in.c, out.c, form, stride_, on_tokens_))) {
   out_.prefix_tokens = 0;
+}
+
+std::shared_ptr<Module> dery_stem(int64_t in, int64_t channels) {
+  auto stem = std::make_shared<Sequential>();
+  stem->add<Conv2d>("0", in, channels, Conv2d::Options{.kernel = 7, .stride = 2, .padding = 3});
+  stem->add<BatchNorm2d>("1", channels);
+  stem->add<Activation>("2", Act::kRelu);
+  stem->add<MaxPool2d>("3", ops::Pool2dParams::square(3, 2, 1));
+  return stem;
 }
 
 const char* Stitch::mode() const {

@@ -7,6 +7,7 @@
 //           squares can fit exactly.
 // Where grids differ, the feature is resampled: an integer factor by the dery form's stride; any other
 // by adaptive average pooling downwards and bilinear interpolation upwards, before the projection.
+// A stride that is told strides, whatever is left over, as the reference draws it.
 // Class and register tokens end at a stitch: its output has none.
 #pragma once
 
@@ -21,7 +22,8 @@ StitchForm stitch_form(const std::string& name);  // an Error for any other name
 
 class Stitch : public Module {
  public:
-  Stitch(const FeatureShape& in, const FeatureShape& out, StitchForm form);
+  // stride 0: as the grids want it
+  Stitch(const FeatureShape& in, const FeatureShape& out, StitchForm form, int64_t stride = 0);
 
   const char* mode() const;  // "grid2grid", "grid2tokens", "tokens2grid", "tokens2tokens"
   StitchForm form() const { return form_; }
@@ -53,5 +55,8 @@ class Stitch : public Module {
   Module& norm_;
   Module& project_;
 };
+
+// The stem that the reference gives every reassembled network: 7x7/2 - norm - ReLU - 3x3/2 pooling.
+std::shared_ptr<Module> dery_stem(int64_t in, int64_t channels);
 
 }  // namespace kintsugi::nn

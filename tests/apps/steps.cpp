@@ -144,6 +144,34 @@ TEST_CASE("steps: every limit has its remedy in JSON, and rules their words") {
   CHECK(files.reassemble({"--objective", "naswot"}).err.find("--data") != std::string::npos);
 }
 
+TEST_CASE("steps: the reference's random search, what it breaks counted") {
+  const Files files;
+  REQUIRE(files.cut("3").code == 0);
+  const std::vector<std::string> words{"--compat", "dery", "--data", files.data, "--trials", "2"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), words.begin(), words.end());
+    return files.reassemble(more);
+  };
+  const Outcome found = with({"--max-params", "1M", "--seed", "3"});
+  CAPTURE(found.err);
+  REQUIRE(found.code == 0);
+  CHECK(found.json().at("status") == "feasible");
+  CHECK(found.json().at("bound").is_null());
+  CHECK(found.json().at("blocks").size() == 3);
+  const auto reference = found.json().at("reference");
+  CHECK(reference.at("in_budget") <= reference.at("built"));
+  CHECK(reference.at("scored_params") < 1000000);
+  CHECK(found.err.find("what it breaks") != std::string::npos);
+  CHECK(with({"--max-params", "1M", "--seed", "3"}).json().at("objective") ==
+        found.json().at("objective"));
+  const std::string scored = std::to_string(reference.at("scored_params").get<int64_t>());
+  // Both ends are strict, so what was found cannot be found again.
+  CHECK(with({"--max-params", scored, "--min-params", scored, "--seed", "3"}).code == 1);
+  CHECK(with({"--max-sources", "2"}).code == 2);
+  CHECK(files.reassemble({"--compat", "dery"}).err.find("--data") != std::string::npos);
+  CHECK(files.reassemble({"--min-params", "1"}).code == 2);
+}
+
 TEST_CASE("steps: fronts, latencies and the stitch graph write plans that are what they count") {
   const Files files;
   REQUIRE(files.cut().code == 0);

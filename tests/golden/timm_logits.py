@@ -117,7 +117,7 @@ def sweep(path, names):
         with open(path) as f:
             golden = json.load(f)
     have = {network["name"] for network in golden["networks"]}
-    wanted = sorted(((v[2], k) for k, v in known.items() if v[1] < 150_000_000))
+    wanted = sorted((v[2], k) for k, v in known.items() if v[1] < 150_000_000 or k in names)
     for _, name in wanted:
         if name in have or (names and name not in names):
             continue

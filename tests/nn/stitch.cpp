@@ -105,6 +105,22 @@ TEST_CASE("stitch: the dery form takes a projection around the mean") {
   CHECK_ERROR(stitch.set_projection(Tensor::zeros({2, 3}), mean, mean, mean), "expected (2,12)");
 }
 
+TEST_CASE("stitch: a stride that is told leaves the rest of a grid over") {
+  const FeatureShape in = FeatureShape::grid(3, 7, 5), out = FeatureShape::grid(2, 3, 2);
+  nn::Stitch drawn(in, out, StitchForm::kDery, 2), fitting(in, out, StitchForm::kDery);
+  CHECK(drawn.stride() == 2);
+  CHECK(fitting.stride() == 1);
+  Generator generator(5);
+  drawn.initialise(generator);
+  drawn.train(false);
+  autograd::NoGrad no_grad;
+  const Tensor x = random_tensor(in.tensor_shape(2), 3, -1, 1, DType::kF32);
+  const Tensor y = drawn(nn::Variable(x)).value();
+  REQUIRE(y.shape() == out.tensor_shape(2));
+  const Tensor cropped = x.slice(2, 0, 6).slice(3, 0, 4).contiguous();
+  CHECK(error_of(y, drawn(nn::Variable(cropped)).value()) < 1e-6);
+}
+
 TEST_CASE("stitch: forms by name") {
   CHECK(nn::stitch_form("dery") == StitchForm::kDery);
   CHECK_ERROR(nn::stitch_form("liner"), "expected 'dery' or 'linear'");

@@ -81,12 +81,7 @@ TEST_CASE("dery: the published assemblies from our blocks and stitches") {
       const size_t first = index_of(*source, range.first), last = index_of(*source, range.last);
       FeatureShape wanted = source->blocks()[first].in;
       if (r == 0) {
-        auto stem = std::make_shared<nn::Sequential>();
-        stem->add<nn::Conv2d>("0", 3, wanted.c,
-                              nn::Conv2d::Options{.kernel = 7, .stride = 2, .padding = 3});
-        stem->add<nn::BatchNorm2d>("1", wanted.c);
-        stem->add<nn::Activation>("2", nn::Act::kRelu);
-        stem->add<nn::MaxPool2d>("3", ops::Pool2dParams::square(3, 2, 1));
+        const auto stem = nn::dery_stem(3, wanted.c);
         network.set_stem("stem", stem);
         trained += stem->parameter_count();
       } else {

@@ -234,6 +234,16 @@ TEST_CASE("proxies: ntk has the same value however many gradients fit") {
   }
 }
 
+TEST_CASE("proxies: naswot in training mode takes the batch's statistics and leaves the network's") {
+  const Subject s(4);
+  s.network->train(true);
+  const double evaluated = zoo::naswot(*s.network, s.batch.images);
+  const double trained = zoo::naswot(*s.network, s.batch.images, true);
+  CHECK(trained != evaluated);
+  CHECK(trained == zoo::naswot(*s.network, s.batch.images, true));
+  CHECK(weights_of(*s.network) == s.weights);
+}
+
 TEST_CASE("proxies: naswot") {
   const Subject s(4);
   std::vector<std::vector<bool>> codes;

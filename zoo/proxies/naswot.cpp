@@ -26,12 +26,14 @@ void collect(solvers::Naswot& kernel, const Tensor& x) {
 }
 
 // K of the stem, of every node and of the head.
-std::vector<solvers::Naswot> kernels_of(nn::Network& network, const Tensor& images) {
+std::vector<solvers::Naswot> kernels_of(nn::Network& network, const Tensor& images,
+                                        bool training = false) {
   std::vector<solvers::Naswot> kernels(network.blocks().size() + 2,
                                        solvers::Naswot(size_t(images.size(0))));
   size_t part = 0;
   const nn::ObserveActivations observe([&](const Tensor& x) { collect(kernels[part], x); });
   const ProxyScope scope(network);
+  network.train(training);
   autograd::NoGrad no_grad;
   network.forward_features(nn::Variable(images), [&](int64_t position, const nn::Variable&) {
     part = size_t(position) + 1;
@@ -41,10 +43,10 @@ std::vector<solvers::Naswot> kernels_of(nn::Network& network, const Tensor& imag
 
 }  // namespace
 
-double naswot(nn::Network& network, const Tensor& images) {
+double naswot(nn::Network& network, const Tensor& images, bool training) {
   require_two(images.size(0));
   solvers::Naswot sum{size_t(images.size(0))};
-  for (const solvers::Naswot& kernel : kernels_of(network, images)) sum.merge(kernel);
+  for (const solvers::Naswot& kernel : kernels_of(network, images, training)) sum.merge(kernel);
   return sum.score() / double(images.size(0));
 }
 

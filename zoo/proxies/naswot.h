@@ -12,8 +12,9 @@
 
 namespace kintsugi::zoo {
 
-// images (N,C,H,W), N >= 2, in evaluation mode. -infinity where two images have equal codes.
-double naswot(nn::Network& network, const Tensor& images);
+// images (N,C,H,W), N >= 2, in evaluation mode, or, as DeRy's code has it, in training mode; running
+// statistics are put back. -infinity where two images have equal codes.
+double naswot(nn::Network& network, const Tensor& images, bool training = false);
 
 struct BlockKernelOptions {
   int64_t images = 64;      // n; the same number of every class

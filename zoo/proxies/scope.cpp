@@ -19,6 +19,8 @@ ProxyScope::ProxyScope(nn::Module& network) {
       kept_.push_back({variable, variable.value(), variable.grad(), variable.requires_grad()});
     }
   }
+  // Training mode moves running statistics in place.
+  for (nn::Variable& variable : buffers_) variable.set_value(variable.value().clone());
   collect_modes(network, modes_);
   network.train(false);
   want_gradients(false);
