@@ -85,7 +85,7 @@ class Demo {
     const std::string label = step("the zoo's accuracy");
     for (zoo::ZooMember& member : members_) {
       const nn::Cost cost = member.loaded.network->cost();
-      f_.zoo.push_back({member.name, zoo::find_variant(member.name).family, cost.params, cost.macs,
+      f_.zoo.push_back({member.name, zoo::find_variant(member.loaded.card.architecture).family, cost.params, cost.macs,
                         top1_of(*member.loaded.network, member.loaded.card, label),
                         member.weights.string()});
       const Findings::Member& m = f_.zoo.back();

@@ -26,15 +26,15 @@ class Sources {
         fail(ErrorKind::kFormat, part.weights.string(), ": sha256 is ", digest,
              ", the plan was made for ", part.sha256);
       }
-      return load_network(part.model, part.weights,
+      return load_network(part.architecture, part.weights,
                           {.channels = plan_.input[0], .seed = seed_}).network;
     }
-    const Variant& variant = find_variant(part.model);
+    const Variant& variant = find_variant(part.architecture);
     BuildOptions options;
     options.input = variant.input;
     options.input[0] = plan_.input[0];
     options.naming = part.naming;
-    return build_network(part.model, options);
+    return build_network(part.architecture, options);
   }
 
  private:

@@ -35,7 +35,7 @@ class Search {
       if (!model.sha256.empty() && sha256_of_weights(model.weights) != model.sha256) {
         fail(ErrorKind::kFormat, model.weights.string(), ": not the weights that were partitioned");
       }
-      sources_.push_back(load_network(model.name, model.weights));
+      sources_.push_back(load_network(model.architecture, model.weights));
     }
     problem_.stages = size_t(partition.k);
     problem_.least = options.least;

@@ -10,6 +10,7 @@ namespace kintsugi::zoo {
 DissectedModel dissect(const std::string& name, nn::Network& network) {
   DissectedModel model;
   model.name = name;
+  model.architecture = network.name();
   for (size_t i = 0; i < network.blocks().size(); ++i) {
     const nn::Network::Block& block = network.blocks()[i];
     model.nodes.push_back(block.name);
@@ -27,13 +28,16 @@ std::vector<ZooMember> load_zoo(const ZooFile& zoo) {
   }
   std::vector<ZooMember> members;
   for (const ZooFile::Model& model : zoo.models) {
-    ZooMember member{model.model, model.weights, model.licence, {}};
+    ZooMember member{model.name.empty() ? model.model : model.name, model.weights, model.licence, {}};
     for (const ZooMember& other : members) {
-      if (other.name == member.name) fail(ErrorKind::kUsage, "zoo: '", member.name, "' is there twice");
+      if (other.name == member.name) {
+        fail(ErrorKind::kUsage, "zoo: '", member.name,
+             "' is there twice; two checkpoints of one model need a \"name\" each");
+      }
     }
     member.loaded = load_network(model.model, model.weights);
     if (model.classes != 0 && model.classes != member.loaded.card.classes) {
-      fail(ErrorKind::kFormat, "zoo: ", model.model, " has ", member.loaded.card.classes,
+      fail(ErrorKind::kFormat, "zoo: ", member.name, " has ", member.loaded.card.classes,
            " classes, the zoo says ", model.classes);
     }
     if (!model.mean.empty()) member.loaded.card.preprocessing.mean = model.mean;

@@ -22,7 +22,7 @@ Tensor Homes::input_rows(size_t index, std::span<const int64_t> images) {
   const PlanFile::Block& block = plan_.blocks.at(index);
   auto home = networks_.find(block.weights.string());
   if (home == networks_.end()) {
-    LoadedNetwork loaded = load_network(block.model, block.weights, {.channels = plan_.input[0]});
+    LoadedNetwork loaded = load_network(block.architecture, block.weights, {.channels = plan_.input[0]});
     loaded.network->train(false);
     home = networks_.emplace(block.weights.string(), std::move(loaded)).first;
   }

@@ -121,7 +121,8 @@ class Measurement {
   void measure_network(size_t m) {
     const Parts::Source& source = parts_.source(m);
     const std::string& name = source.model->name;
-    const Rehearsal run = rehearse(build_network(name, source.build), options_.batch_size);
+    const Rehearsal run = rehearse(build_network(source.model->architecture, source.build),
+                                   options_.batch_size);
     nn::Network& network = *run.network;
     const nn::Variable images(run.images);
     file_.stems.push_back({name, 0, 0, true, timed([&] { (void)(*network.stem())(images); })});

@@ -68,19 +68,21 @@ Parts::Parts(const std::vector<DissectedModel>& models, const PartsOptions& opti
   }
   for (const DissectedModel& model : models) {
     Source source{&model, nullptr, {}, {}};
-    const auto known = std::find_if(catalog().begin(), catalog().end(),
-                                    [&](const Variant& v) { return v.name == model.name; });
-    if (known != catalog().end()) {
+    const bool known = std::any_of(catalog().begin(), catalog().end(), [&](const Variant& v) {
+      return v.name == model.architecture;
+    });
+    // Only a synthetic zoo, which has no weights, may name no architecture of the catalog.
+    if (known || !model.weights.empty()) {
       BuildOptions build{.classes = options.classes != 0 ? options.classes : -1};
-      source.card = card_of(*known);
+      source.card = card_of(find_variant(model.architecture));
       if (options.classes == 0 && !model.weights.empty() &&
           std::filesystem::exists(model.weights)) {
-        source.card = load_network(model.name, model.weights).card;
+        source.card = load_network(model.architecture, model.weights).card;
         build.classes = source.card.classes;
         build.input = source.card.input;
       }
       build.naming = model.naming;
-      source.network = build_network(model.name, build);
+      source.network = build_network(model.architecture, build);
       source.build = build;
       if (source.network->blocks().size() != model.nodes.size()) {
         fail(ErrorKind::kFormat, "partition: ", model.name, " has ", model.nodes.size(),
@@ -184,6 +186,7 @@ PlanFile Parts::plan_of(const std::vector<BlockRange>& blocks, double objective)
     const Source& source = sources_[index_of(range.model)];
     PlanFile::Block block;
     block.model = range.model;
+    block.architecture = source.model->architecture;
     block.weights = source.model->weights;
     block.sha256 = source.model->sha256;
     block.naming = source.model->naming;
@@ -241,7 +244,7 @@ void Parts::measure(size_t m) {
   const DissectedModel& model = *source.model;
   std::optional<Rehearsal> run;
   if (options_.activation && source.network) {
-    run = rehearse(build_network(model.name, source.build), 1);
+    run = rehearse(build_network(model.architecture, source.build), 1);
   }
   const auto peak = [&](const std::shared_ptr<nn::Module>& module, const Tensor& input) {
     return double(peak_bytes(*module, input));

@@ -1,4 +1,6 @@
 // similarity, partition, reassemble and what follows them, and the demo that does it all.
+#include <set>
+
 #include "kintsugi/zoo/files/plan_file.h"
 #include "tests/apps/run.h"
 
@@ -142,6 +144,52 @@ TEST_CASE("steps: every limit has its remedy in JSON, and rules their words") {
   CHECK(files.reassemble({"--forbid", "resnet_nanu"}).err.find("did you mean 'resnet_nano'") !=
         std::string::npos);
   CHECK(files.reassemble({"--objective", "naswot"}).err.find("--data") != std::string::npos);
+}
+
+TEST_CASE("steps: two checkpoints of one model, told apart by their names") {
+  const Scratch scratch;
+  const std::string data = tiny_data(scratch).string(), zoo = (scratch / "zoo.json").string();
+  const std::string sim = (scratch / "sim.json").string(), cut = (scratch / "p.json").string();
+  const std::string plan = (scratch / "plan.json").string();
+  zoo::ZooFile file;
+  for (const int seed : {1, 2}) {
+    const zoo::LoadedNetwork fresh = zoo::fresh_network("resnet_nano", {}, uint64_t(seed));
+    const fs::path weights = scratch / ("w" + std::to_string(seed) + ".safetensors");
+    zoo::save_network(weights, *fresh.network, fresh.card);
+    file.models.push_back({"resnet_nano", weights, 10, {}, {}, "MIT"});
+  }
+  zoo::write_zoo(zoo, file);
+  const std::vector<std::string> measure{"similarity", "--zoo",    zoo,  "--data",       data, "--out",
+                                         sim,          "--images", "40", "--batch-size", "20"};
+  const Outcome refused = test::kintsugi(measure);
+  CHECK(refused.code == 2);
+  CHECK(refused.err.find("\"name\"") != std::string::npos);
+  file.models[0].name = "supervised";
+  file.models[1].name = "self-supervised";
+  zoo::write_zoo(zoo, file);
+  REQUIRE(test::kintsugi(measure).code == 0);
+  REQUIRE(test::kintsugi({"partition", "--similarity", sim, "-k", "2", "--out", cut}).code == 0);
+  const Outcome chosen = test::kintsugi({"reassemble", "--partition", cut, "--out", plan, "--json",
+                                         "--max-per-model", "1"});
+  CAPTURE(chosen.err);
+  REQUIRE(chosen.code == 0);
+  std::set<std::string> names, digests;
+  for (const auto& block : zoo::read_plan(plan).blocks) {
+    CHECK(block.architecture == "resnet_nano");
+    names.insert(block.model);
+    digests.insert(block.sha256);
+  }
+  CHECK(names == std::set<std::string>{"supervised", "self-supervised"});
+  CHECK(digests.size() == 2);
+  CHECK(test::kintsugi({"eval", "--weights", plan, "--data", data}).code == 0);
+
+  // A name that no catalog has would cost nothing as a stem and a head.
+  auto json = nlohmann::json::parse(text_of(cut));
+  json["models"][0]["architecture"] = "resnet_nanno";
+  std::ofstream(cut) << json.dump();
+  const Outcome wrong = test::kintsugi({"reassemble", "--partition", cut, "--out", plan});
+  CHECK(wrong.code == 2);
+  CHECK(wrong.err.find("did you mean 'resnet_nano'?") != std::string::npos);
 }
 
 TEST_CASE("steps: the reference's random search, what it breaks counted") {

@@ -95,7 +95,7 @@ TEST_CASE("naming: a plan builds its parts as their weights' code has them") {
     plan.classes = 5;
     plan.preprocessing = variant.preprocessing;
     zoo::PlanFile::Block block;
-    block.model = variant.name;
+    block.model = block.architecture = variant.name;
     block.naming = naming;
     block.first = block.last = 1;
     plan.stem.part = block;

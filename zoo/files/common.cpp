@@ -57,6 +57,9 @@ Json model_json(const DissectedModel& model, const fs::path& file) {
   }
   Json json = {{"name", model.name}, {"nodes", model.nodes}, {"params", params}, {"macs", macs},
                {"kind", kind},       {"in", in},             {"out", out}};
+  if (!model.architecture.empty() && model.architecture != model.name) {
+    json["architecture"] = model.architecture;
+  }
   if (any_in_kind) json["in_kind"] = in_kind;
   if (any_prefix) json["prefix_tokens"] = prefix;
   if (!model.weights.empty()) json["weights"] = relative_to(file, model.weights);
@@ -71,6 +74,7 @@ namespace {
 DissectedModel model_from(const Json& json, const std::string& where, const fs::path& file) {
   DissectedModel model;
   model.name = get<std::string>(json, "name", where);
+  model.architecture = get_or(json, "architecture", where, model.name);
   const std::string here = where + " (" + model.name + ")";
   model.nodes = get<std::vector<std::string>>(json, "nodes", here);
   const auto params = get<std::vector<int64_t>>(json, "params", here);

@@ -12,7 +12,8 @@ namespace kintsugi::zoo {
 
 // A network as the solvers see it: atomic nodes with costs and shapes.
 struct DissectedModel {
-  std::string name;
+  std::string name;          // no other model of the zoo has it
+  std::string architecture;  // its name in the catalog
   std::filesystem::path weights;  // may be empty: then nothing can be assembled from it
   std::string sha256;             // of the weights
   std::string naming;             // as in their card

@@ -11,12 +11,16 @@ namespace {
 Json part_json(const PlanFile::Part& part, const fs::path& file) {
   Json json = {
       {"model", part.model}, {"weights", relative_to(file, part.weights)}, {"sha256", part.sha256}};
+  if (!part.architecture.empty() && part.architecture != part.model) {
+    json["architecture"] = part.architecture;
+  }
   if (!part.naming.empty()) json["naming"] = part.naming;
   return json;
 }
 
 PlanFile::Part part_from(const Json& json, const std::string& where, const fs::path& file) {
-  return {get<std::string>(json, "model", where),
+  const auto model = get<std::string>(json, "model", where);
+  return {model, get_or(json, "architecture", where, model),
           resolve(file, get_or<std::string>(json, "weights", where, "")),
           get_or<std::string>(json, "sha256", where, ""),
           get_or<std::string>(json, "naming", where, "")};

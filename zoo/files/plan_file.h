@@ -17,7 +17,8 @@ struct PlanFile {
   Shape input;  // (C,H,W)
   int64_t classes = 0;
   struct Part {  // a network that something is taken from
-    std::string model;
+    std::string model;         // its name in the zoo
+    std::string architecture;  // and in the catalog
     std::filesystem::path weights;
     std::string sha256;
     std::string naming;  // what its weights' card said: the network is built accordingly

@@ -17,6 +17,7 @@ ZooFile read_zoo(const fs::path& path) {
     const std::string where = at(file, "models", i);
     ZooFile::Model model;
     model.model = get<std::string>(list[i], "model", where);
+    model.name = get_or<std::string>(list[i], "name", where, "");
     model.weights = resolve(path, get<std::string>(list[i], "weights", where));
     model.classes = get_or<int64_t>(list[i], "classes", where, 0);
     model.mean = get_or<std::vector<double>>(list[i], "mean", where, {});
@@ -36,6 +37,7 @@ void write_zoo(const fs::path& path, const ZooFile& zoo) {
                       {"mean", model.mean},
                       {"std", model.std},
                       {"licence", model.licence}});
+    if (!model.name.empty()) models.back()["name"] = model.name;
   }
   write_json(path, {{"format", "kintsugi-zoo/1"}, {"models", models}});
 }

@@ -12,11 +12,12 @@ namespace kintsugi::zoo {
 
 struct ZooFile {
   struct Model {
-    std::string model;    // a name of the catalog; also its name in all later files
+    std::string model;  // a name of the catalog
     std::filesystem::path weights;  // as found from the working directory
     int64_t classes = 0;
     std::vector<double> mean, std;
     std::string licence;
+    std::string name = {};  // in later files, where two checkpoints are of one model; "": the model
   };
   std::vector<Model> models;
 };

@@ -66,7 +66,7 @@ std::vector<std::vector<solvers::Matrix>> block_kernels(const PartitionFile& par
     if (!model.sha256.empty() && sha256_of_weights(model.weights) != model.sha256) {
       fail(ErrorKind::kFormat, model.weights.string(), ": not the weights that were partitioned");
     }
-    const LoadedNetwork loaded = load_network(model.name, model.weights);
+    const LoadedNetwork loaded = load_network(model.architecture, model.weights);
     if (loaded.network->blocks().size() != model.nodes.size()) {
       fail(ErrorKind::kFormat, "naswot: ", model.name, " has ", loaded.network->blocks().size(),
            " nodes, the partition says ", model.nodes.size());
