@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "kintsugi/engine/core/printable.h"
 #include "kintsugi/nn/forward_hook.h"
 
 namespace kintsugi::nn {
@@ -104,7 +105,7 @@ void Module::check_state(const State& state) const {
   });
   for (const auto& [name, tensor] : state) {
     if (!known.contains(name))
-      unexpected.push_back("unexpected: " + name + " " + tensor.shape().str());
+      unexpected.push_back("unexpected: " + printable(name) + " " + tensor.shape().str());
   }
   if (!missing.empty() || !unexpected.empty() || !wrong.empty()) {
     std::vector<std::string> details = missing;

@@ -2,8 +2,8 @@
 
 #include <unordered_set>
 
+#include "kintsugi/engine/core/printable.h"
 #include "kintsugi/zoo/weights/mapped_file.h"
-#include "kintsugi/zoo/weights/printable.h"
 
 namespace kintsugi::zoo {
 

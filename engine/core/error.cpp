@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "kintsugi/engine/core/printable.h"
+
 namespace kintsugi {
 
 namespace {
@@ -43,7 +45,7 @@ std::string nearest_name(std::string_view got, std::span<const std::string> cand
 
 std::string did_you_mean(std::string_view got, std::span<const std::string> candidates) {
   const std::string name = nearest_name(got, candidates);
-  return name.empty() ? "" : "; did you mean '" + name + "'?";
+  return name.empty() ? "" : "; did you mean '" + printable(name) + "'?";
 }
 
 }  // namespace kintsugi

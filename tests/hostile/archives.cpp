@@ -53,6 +53,15 @@ std::string tensor(const std::string& name, const std::string& dims, uint64_t ty
 
 }  // namespace
 
+// Found by fuzzing: the header's words stood in the message as they were.
+TEST_CASE("hostile archives: a dtype with a line break in it stays within one line") {
+  const Refusal refuse;
+  std::string array = npy("2,", std::string(8, 0));
+  array.replace(array.find("<f4"), 3, "<\nf");
+  refuse(array, "dtype '<?f'");
+  refuse(zip_of({{"a.npy", array}}), "dtype '<?f'");
+}
+
 TEST_CASE("hostile archives: cut at every byte, every byte changed") {
   const Scratch scratch;
   for (const char* name : {"stored.npz", "packed.npz", "block.onnx"}) {

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "kintsugi/engine/core/error.h"
-#include "kintsugi/zoo/weights/printable.h"
+#include "kintsugi/engine/core/printable.h"
 
 namespace kintsugi::zoo {
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "kintsugi/engine/core/error.h"
+#include "kintsugi/engine/core/printable.h"
 #include "kintsugi/zoo/weights/atomic_file.h"
 #include "kintsugi/zoo/weights/mapped_file.h"
 
@@ -102,7 +103,7 @@ class HeaderParser {
       if (got == name) return dtype;
     }
     const bool big = got.starts_with('>');
-    fail(ErrorKind::kFormat, name_, ": got ", big ? "big-endian " : "", "dtype '", got,
+    fail(ErrorKind::kFormat, name_, ": got ", big ? "big-endian " : "", "dtype '", printable(got),
          "', expected one of '<f4', '<f8', '<f2', '<i4', '<i8', '|u1', '|b1'");
   }
   bool boolean() {

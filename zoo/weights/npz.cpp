@@ -1,7 +1,7 @@
 // .npz: a zip archive of .npy files, stored (numpy.savez) or deflated (numpy.savez_compressed).
 #include "kintsugi/engine/core/error.h"
+#include "kintsugi/engine/core/printable.h"
 #include "kintsugi/zoo/weights/npy.h"
-#include "kintsugi/zoo/weights/printable.h"
 #include "kintsugi/zoo/weights/readers.h"
 #include "kintsugi/zoo/weights/zip.h"
 

@@ -8,7 +8,7 @@
 #include <unordered_map>
 
 #include "kintsugi/engine/core/error.h"
-#include "kintsugi/zoo/weights/printable.h"
+#include "kintsugi/engine/core/printable.h"
 #include "kintsugi/zoo/weights/readers.h"
 #include "kintsugi/zoo/weights/stored.h"
 

@@ -7,7 +7,7 @@
 #include <unordered_map>
 
 #include "kintsugi/engine/core/error.h"
-#include "kintsugi/zoo/weights/printable.h"
+#include "kintsugi/engine/core/printable.h"
 
 namespace kintsugi::zoo {
 

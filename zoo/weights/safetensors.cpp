@@ -5,9 +5,9 @@
 #include <sstream>
 
 #include "kintsugi/engine/core/error.h"
+#include "kintsugi/engine/core/printable.h"
 #include "kintsugi/zoo/json.h"
 #include "kintsugi/zoo/weights/atomic_file.h"
-#include "kintsugi/zoo/weights/printable.h"
 #include "kintsugi/zoo/weights/readers.h"
 
 namespace kintsugi::zoo {

@@ -2,8 +2,8 @@
 // (https://huggingface.co/docs/transformers/big_models#sharded-checkpoints).
 #include <set>
 
+#include "kintsugi/engine/core/printable.h"
 #include "kintsugi/zoo/json.h"
-#include "kintsugi/zoo/weights/printable.h"
 #include "kintsugi/zoo/weights/readers.h"
 
 namespace kintsugi::zoo {
@@ -47,7 +47,7 @@ std::map<std::string, std::vector<std::string>> shards_of(const MappedFile& file
     const std::string shard = value.is_string() ? value.get<std::string>() : "";
     // A plain name: an index may not point anywhere else on the machine.
     if (shard.empty() || shard.find_first_of(std::string_view("/\\\0", 3)) != shard.npos ||
-        shard == "." || shard == "..") {
+        shard == "." || shard == ".." || printable(shard) != shard) {
       fail(ErrorKind::kFormat, where, ": '", printable(name), "' lies in '", printable(shard),
            "', expected a file beside the index");
     }

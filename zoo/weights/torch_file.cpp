@@ -7,8 +7,8 @@
 #include <optional>
 
 #include "kintsugi/engine/core/error.h"
+#include "kintsugi/engine/core/printable.h"
 #include "kintsugi/zoo/weights/pickle.h"
-#include "kintsugi/zoo/weights/printable.h"
 #include "kintsugi/zoo/weights/readers.h"
 #include "kintsugi/zoo/weights/stored.h"
 #include "kintsugi/zoo/weights/zip.h"

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "kintsugi/engine/core/error.h"
-#include "kintsugi/zoo/weights/printable.h"
+#include "kintsugi/engine/core/printable.h"
 
 namespace kintsugi::zoo {
 

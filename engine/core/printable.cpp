@@ -1,8 +1,8 @@
-#include "kintsugi/zoo/weights/printable.h"
+#include "kintsugi/engine/core/printable.h"
 
 #include <bit>
 
-namespace kintsugi::zoo {
+namespace kintsugi {
 
 namespace {
 
@@ -37,4 +37,4 @@ std::string printable(std::string_view text) {
   return out;
 }
 
-}  // namespace kintsugi::zoo
+}  // namespace kintsugi
