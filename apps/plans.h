@@ -29,7 +29,7 @@ struct Answer {
   std::vector<zoo::PlanFile> plans;  // best first
   std::vector<std::string> front;    // the costs of a Pareto front; empty: no front
   // What is told of the reference's search, by name; empty: it is not the reference's.
-  std::vector<std::pair<std::string, double>> reference;
+  std::vector<std::pair<std::string, double>> reference = {};
 };
 
 // Prints the answer and writes the first `files` plans as PLAN.json, PLAN.2.json, ... Returns the

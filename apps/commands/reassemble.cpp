@@ -217,8 +217,7 @@ int reassemble(Session& session) {
                   .reason = front.result.reason,
                   .remedies = front.result.remedies,
                   .plans = front.plans,
-                  .front = costs,
-                  .reference = {}};
+                  .front = costs};
     return finish(session, answer, words.out, size_t(options.best));
   }
   const zoo::Reassembly found = words.objective == "naswot"
@@ -234,8 +233,7 @@ int reassemble(Session& session) {
                  .reason = result.reason,
                  .remedies = result.remedies,
                  .plans = found.plans,
-                 .front = {},
-                 .reference = {}},
+                 .front = {}},
                 words.out, found.plans.size());
 }
 

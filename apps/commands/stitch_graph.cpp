@@ -98,8 +98,7 @@ int stitch_graph(Session& session) {
                  .reason = graph.result.reason,
                  .remedies = graph.result.remedies,
                  .plans = graph.plans,
-                 .front = options.costs,
-                 .reference = {}},
+                 .front = options.costs},
                 out, size_t(best));
 }
 

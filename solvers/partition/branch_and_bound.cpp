@@ -22,29 +22,12 @@ class Search {
     if (tighten(bound)) {
       bound = std::min(bound, layout_.forced().empty() ? branch(0.5, 1) : assign_forced(bound));
     }
-    if (anchors_.empty()) {
-      if (clock_.over()) {
-        fail(ErrorKind::kInterrupted, "partition: stopped before a partition was found");
-      }
-      fail(ErrorKind::kInfeasible,
-           "partition: no choice of anchors obeys the rules: some set has no block that may be one");
-    }
-    PartitionResult result;
-    result.best = layout_.finish(cuts_, anchors_);
-    result.optimal = bound <= value_ + tolerance();
-    // Proven up to rounding: sums of a few hundred similarities are exact to 1e-13.
-    result.bound = result.optimal ? result.best.objective : bound;
-    result.gap =
-        (result.bound - result.best.objective) / std::max(1e-12, std::abs(result.best.objective));
-    result.seconds = clock_.seconds();
-    result.nodes = nodes_;
-    clock_.report(1);
-    return result;
+    if (anchors_.empty()) found_nothing(clock_);
+    return concluded(layout_.finish(cuts_, anchors_), value_, bound, nodes_, clock_);
   }
 
  private:
-  double tolerance() const { return 1e-10 * std::max(1.0, std::abs(value_)); }
-  double threshold() const { return anchors_.empty() ? kNever : value_ + tolerance(); }
+  double threshold() const { return anchors_.empty() ? kNever : value_ + tolerance(value_); }
 
   void offer(const std::vector<Anchor>& anchors, const std::vector<Cuts>& cuts, double value) {
     if (value <= value_) return;

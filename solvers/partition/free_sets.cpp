@@ -151,27 +151,12 @@ class Search {
     const std::vector<double>& s = layout_.problem().similarity.values;
     const double most = 2 * blocks * *std::max_element(s.begin(), s.end());
     const double bound = std::max(value_, explore(bounds_.root(anchors_), most, 300, 0, 1));
-    if (anchors_.empty()) {
-      if (clock_.over()) {
-        fail(ErrorKind::kInterrupted, "partition: stopped before a partition was found");
-      }
-      fail(ErrorKind::kInfeasible, "partition: no choice of anchors obeys the rules");
-    }
-    PartitionResult result;
-    result.best = finish(layout_, anchors_, ends_);
-    result.optimal = bound <= value_ + tolerance();
-    result.bound = result.optimal ? result.best.objective : bound;
-    result.gap =
-        (result.bound - result.best.objective) / std::max(1e-12, std::abs(result.best.objective));
-    result.seconds = clock_.seconds();
-    result.nodes = nodes_;
-    clock_.report(1);
-    return result;
+    if (anchors_.empty()) found_nothing(clock_);
+    return concluded(finish(layout_, anchors_, ends_), value_, bound, nodes_, clock_);
   }
 
  private:
-  double tolerance() const { return 1e-10 * std::max(1.0, std::abs(value_)); }
-  double threshold() const { return anchors_.empty() ? kNever : value_ + tolerance(); }
+  double threshold() const { return anchors_.empty() ? kNever : value_ + tolerance(value_); }
 
   void try_anchors(std::vector<Anchor> anchors) {
     std::vector<Ends> ends;

@@ -32,4 +32,29 @@ PartitionResult exact_partition(const PartitionProblem& problem, const Partition
                            : partition::solve_tied(problem, options, control);
 }
 
+namespace partition {
+
+PartitionResult concluded(Partition best, double value, double bound, uint64_t nodes, Clock& clock) {
+  PartitionResult result;
+  result.best = std::move(best);
+  const double objective = result.best.objective;
+  result.optimal = bound <= value + tolerance(value);
+  result.bound = result.optimal ? objective : bound;
+  result.gap = (result.bound - objective) / std::max(1e-12, std::abs(objective));
+  result.seconds = clock.seconds();
+  result.nodes = nodes;
+  clock.report(1);
+  return result;
+}
+
+void found_nothing(const Clock& clock) {
+  if (clock.over()) {
+    fail(ErrorKind::kInterrupted, "partition: stopped before a partition was found");
+  }
+  fail(ErrorKind::kInfeasible,
+       "partition: no choice of anchors obeys the rules: some set has no block that may be one");
+}
+
+}  // namespace partition
+
 }  // namespace kintsugi::solvers
