@@ -56,7 +56,7 @@ class FrontSearch {
     }
     pareto::Front global(1 + asked_.size());
     for (const uint32_t label : global.admit(points.data(), layers_[last].size())) {
-      front.push_back(trace(last, label));
+      front.push_back(trace(layers_, last, label));
     }
     return true;
   }
@@ -164,15 +164,6 @@ class FrontSearch {
                  std::vector<double>& points) const {
     points.push_back(layer.value[label]);
     for (const size_t r : counted) points.push_back(layer.cost[label * graph_.resources() + r]);
-  }
-
-  Path trace(size_t k, size_t label) const {
-    Path path(k + 1);
-    for (;; --k) {
-      path[k] = layers_[k].node[label];
-      label = layers_[k].parent[label];
-      if (k == 0) return path;
-    }
   }
 
   const Graph& graph_;

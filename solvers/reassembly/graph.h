@@ -97,4 +97,15 @@ struct Explanation {
 // Why a problem has no answer, and what would help.
 Explanation explain(const ReassemblyProblem& problem, const Clock& clock);
 
+// The nodes that a label of stage k was made of; layers[k].node and .parent are by label.
+template <class Layers>
+Path trace(const Layers& layers, size_t k, size_t label) {
+  Path path(k + 1);
+  for (;; --k) {
+    path[k] = layers[k].node[label];
+    label = layers[k].parent[label];
+    if (k == 0) return path;
+  }
+}
+
 }  // namespace kintsugi::solvers::reassembly

@@ -259,7 +259,7 @@ class LabelSearch {
       ++work_;
       append(k, d.parent, n);
       if (last) {
-        offer(trace(k, layer.size() - 1));
+        offer(trace(layers_, k, layer.size() - 1));
         if (first_ && !best_.empty()) return;
       } else if (dominated(k, begin)) {
         layer.value.pop_back();
@@ -345,15 +345,6 @@ class LabelSearch {
       if (mine[row] > 0 && other[row] == 0) return false;
     }
     return true;
-  }
-
-  Path trace(size_t k, size_t label) const {
-    Path path(k + 1);
-    for (;; --k) {
-      path[k] = layers_[k].node[label];
-      label = layers_[k].parent[label];
-      if (k == 0) return path;
-    }
   }
 
   const Graph& graph_;
