@@ -99,6 +99,7 @@ std::shared_ptr<Module> mobile_block(MobileKind kind, int64_t in, int64_t out,
       branch->depthwise(inner);
       branch->squeeze_excite(inner);
       branch->pointwise("conv_pw", inner, out);
+      if (options.act_last) branch->activation();
       break;
     }
     case MobileKind::kInverted:

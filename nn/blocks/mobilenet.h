@@ -39,6 +39,7 @@ struct MobileBlockOptions {
   bool space_to_depth = false;
   MobileNorm norm = {};
   bool shortcut = true;  // where shapes agree
+  bool act_last = false;  // the separable block ends with its activation, as MobileNetV1's
   double drop_path = 0;
 };
 

@@ -28,7 +28,7 @@ int64_t width_of(const MobileDescription& d, int64_t channels) {
 }
 
 int64_t stem_width(const MobileDescription& d) {
-  return d.fixed_ends ? d.stem : width_of(d, d.stem);
+  return d.fixed_ends || d.fixed_stem ? d.stem : width_of(d, d.stem);
 }
 
 int64_t se_channels(const MobileDescription& d, double se, int64_t in, int64_t inner) {
@@ -36,6 +36,8 @@ int64_t se_channels(const MobileDescription& d, double se, int64_t in, int64_t i
   switch (d.squeeze) {
     case Squeeze::kInput:
       return std::lround(double(in) * se);
+    case Squeeze::kInputRounded:
+      return round_channels(double(in) * se, d.divisor, d.shrink);
     case Squeeze::kInner:
       return std::lround(double(inner) * se);
     case Squeeze::kInnerRounded:
@@ -63,6 +65,10 @@ std::vector<int64_t> repeats_of(const MobileDescription& d) {
     int64_t scaled = int64_t(std::ceil(double(total) * depth));
     for (size_t i = end; i-- > begin;) {
       const int64_t repeat = d.stages[i].repeat;
+      if (d.round_depths) {
+        repeats[i] = std::max<int64_t>(1, int64_t(std::nearbyint(double(repeat) * depth)));
+        continue;
+      }
       repeats[i] = std::max<int64_t>(
           1, int64_t(std::nearbyint(double(repeat) / double(total) * double(scaled))));
       total -= repeat;
@@ -109,7 +115,8 @@ std::vector<Block> blocks_of(const MobileDescription& d) {
                          .blur = d.blur,
                          .space_to_depth = deep && number == 0,
                          .norm = d.norm,
-                         .shortcut = stage.shortcut}});
+                         .shortcut = stage.shortcut,
+                         .act_last = stage.act_last}});
       in = wide;
     }
   }
@@ -128,6 +135,11 @@ std::shared_ptr<nn::Module> make_stem(const MobileDescription& d, int64_t in, in
 
 std::shared_ptr<nn::Module> make_head(const MobileDescription& d, int64_t in, int64_t classes) {
   auto head = std::make_shared<nn::Sequential>();
+  if (d.head == 0) {
+    head->add<nn::GlobalAvgPool>("flatten");
+    head->adopt("classifier", nn::make_classifier(in, classes));
+    return head;
+  }
   if (d.head_after_pool) head->add<nn::GlobalAvgPool>("global_pool", true);
   head->add<nn::Conv2d>("conv_head", in, d.head,
                         nn::Conv2d::Options{.bias = d.head_after_pool && d.head_bias});
@@ -297,6 +309,19 @@ int64_t round_channels(double channels, int64_t divisor, double shrink) {
   const int64_t rounded =
       std::max(divisor, int64_t(channels + double(divisor) / 2) / divisor * divisor);
   return double(rounded) < shrink * channels ? rounded + divisor : rounded;
+}
+
+MobileStage plain_stage(int64_t repeat, int64_t kernel, int64_t stride, int64_t channels,
+                        double se) {
+  return {.kind = nn::MobileKind::kSeparable,
+          .repeat = repeat,
+          .kernel = kernel,
+          .stride = stride,
+          .expand = 1,
+          .channels = channels,
+          .se = se,
+          .shortcut = false,
+          .act_last = true};
 }
 
 MobileDescription tensorflow(MobileDescription d) {

@@ -20,18 +20,25 @@ struct MobileStage {
   bool joined = false;              // numbered on from the stage before, as timm groups stages
   int64_t expand_from = 0;          // instead of the input channels
   bool shortcut = true;
+  bool act_last = false;  // of separable blocks
 };
+
+// MobileNetV1's block: an activation after the pointwise convolution too, and no shortcut.
+MobileStage plain_stage(int64_t repeat, int64_t kernel, int64_t stride, int64_t channels,
+                        double se = 0);
+
 
 struct MobileDescription {
   enum class Squeeze {
     kInput,         // the fraction is of the block's input channels (EfficientNet)
+    kInputRounded,  // the same, rounded as widths are (FBNetV3)
     kInner,         // of its inner channels (timm's own MobileNetV3)
     kInnerRounded,  // the same, rounded as widths are (MobileNetV3)
   };
 
   std::vector<MobileStage> stages;
   int64_t stem = 32;
-  int64_t head = 1280;
+  int64_t head = 1280;  // 0: no convolution before the classifier
   bool head_after_pool = false;  // V3: pooled before the head's convolution, which has no norm
   bool head_bias = true;         // of that convolution
   nn::Act act = nn::Act::kRelu6;
@@ -40,7 +47,9 @@ struct MobileDescription {
   Squeeze squeeze = Squeeze::kInput;
   double width = 1;
   std::vector<double> depths = {1};  // of the groups of stages; the last goes for all others
-  bool fixed_ends = false;  // the stem keeps its width, the first and the last stage their depth
+  bool round_depths = false;  // each stage's to the nearest; else a group's upwards
+  bool fixed_stem = false;    // the stem keeps its width
+  bool fixed_ends = false;    // that, and the first and the last stage keep their depth
   int64_t divisor = 8;      // of widths
   double shrink = 0.9;      // a width is never rounded below this fraction of itself
   int64_t group_size = 1;   // channels in a group of "depthwise" convolutions

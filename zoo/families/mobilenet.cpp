@@ -1,4 +1,4 @@
-// MobileNetV2 and V3: https://arxiv.org/abs/1801.04381, https://arxiv.org/abs/1905.02244.
+// MobileNetV1, V2 and V3: https://arxiv.org/abs/1704.04861, https://arxiv.org/abs/1801.04381, https://arxiv.org/abs/1905.02244.
 #include <algorithm>
 
 #include "kintsugi/zoo/families/families.h"
@@ -12,6 +12,15 @@ using nn::Act;
 constexpr auto kDs = nn::MobileKind::kSeparable;
 constexpr auto kIr = nn::MobileKind::kInverted;
 constexpr auto kCn = nn::MobileKind::kConv;
+
+// `head`: a convolution before the classifier, which the paper has not.
+MobileDescription v1(double width, int64_t head = 0) {
+  return {.stages = {plain_stage(1, 3, 1, 64), plain_stage(2, 3, 2, 128), plain_stage(2, 3, 2, 256),
+                     plain_stage(6, 3, 2, 512), plain_stage(2, 3, 2, 1024)},
+          .head = head,
+          .act = Act::kRelu6,
+          .width = width};
+}
 
 // The head never gets narrower; timm's "d" variants scale depth and leave stem and head alone.
 MobileDescription v2(double width, double depth = 1) {
@@ -143,6 +152,9 @@ std::vector<Variant> mobilenet() {
       variant("mobilenetv3_nano", nano(), fashion_mnist_preprocessing(), {1, 28, 28});
   small_images.classes = 10;
   return {
+      variant("mobilenetv1_100", v1(1), half_preprocessing(0.875)),
+      variant("mobilenetv1_100h", v1(1, 1024), half_preprocessing(0.875)),
+      variant("mobilenetv1_125", v1(1.25), half_preprocessing(0.9)),
       variant("mobilenetv2_035", v2(0.35)),
       variant("mobilenetv2_050", v2(0.5)),
       variant("mobilenetv2_075", v2(0.75)),
