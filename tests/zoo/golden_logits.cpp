@@ -51,7 +51,8 @@ double check_logits(const nlohmann::json& entry) {
 }  // namespace
 
 TEST_CASE("golden: logits of whole networks equal timm's, by kernels that do not fall back") {
-  for (const auto& entry : golden_file("timm_logits.json").at("networks")) check_logits(entry);
+  const auto golden = golden_file("timm_logits.json");
+  for (const auto& entry : golden.at("networks")) check_logits(entry);
 }
 
 // Half an hour: test_zoo --no-skip -tc='sweep*'

@@ -154,6 +154,8 @@ TEST_CASE("hostile hub: folders and indices that lie") {
   lie(first + R"(,"zzz":"../a.st")", "expected a file beside the index");
   lie(first + R"(,"zzz":"/etc/passwd")", "expected a file beside the index");
   lie(first + R"(,"zzz":"..")", "expected a file beside the index");
+  // Found by fuzzing: the line break stood in the message that no such file is there.
+  lie(first + R"(,"zzz":"a\nb.st")", "'a?b.st', expected a file beside the index");
   lie(first + R"(,"zzz":7)", "expected a file beside the index");
   lie(first + R"(,"zzz":"model.safetensors.index.json")", "an index itself");
   hub.shards(first, first + R"(,"zzz":"absent")");
