@@ -29,6 +29,7 @@ NETWORKS = [
     ("test_convnext3", 64, 1),
     ("resnet14t", 64, 1), ("seresnext26d_32x4d", 64, 1.2), ("resnetv2_18", 64, 1.2),
     ("mobilenetv3_small_050", 64, 1.4), ("tf_efficientnetv2_b0", 64, 1.2),
+    ("lcnet_050", 64, 1.6), ("fbnetv3_b", 64, 1.2), ("mobilenetv1_100", 64, 1.4), ("tinynet_e", 64, 1.6),
 ]
 
 
