@@ -23,13 +23,7 @@ constexpr Scale kB[] = {{1, 1},     {1, 1.1},   {1.1, 1.2}, {1.2, 1.4}, {1.4, 1.
 constexpr Scale kL2{4.3, 5.3};
 
 MobileDescription v1(Scale scale, int64_t divisor = 8) {
-  return {.stages = {{kDs, 1, 3, 1, 1, 16, 0.25},
-                     {kIr, 2, 3, 2, 6, 24, 0.25},
-                     {kIr, 2, 5, 2, 6, 40, 0.25},
-                     {kIr, 3, 3, 2, 6, 80, 0.25},
-                     {kIr, 3, 5, 1, 6, 112, 0.25},
-                     {kIr, 4, 5, 2, 6, 192, 0.25},
-                     {kIr, 1, 3, 1, 6, 320, 0.25}},
+  return {.stages = efficientnet_stages(),
           .head = round_channels(1280 * scale.width, divisor),
           .act = Act::kSilu,
           .width = scale.width,
@@ -188,6 +182,12 @@ Variant variant(const std::string& name, int64_t size, const Preprocessing& prep
 }
 
 }  // namespace
+
+std::vector<MobileStage> efficientnet_stages() {
+  return {{kDs, 1, 3, 1, 1, 16, 0.25},  {kIr, 2, 3, 2, 6, 24, 0.25},  {kIr, 2, 5, 2, 6, 40, 0.25},
+          {kIr, 3, 3, 2, 6, 80, 0.25},  {kIr, 3, 5, 1, 6, 112, 0.25}, {kIr, 4, 5, 2, 6, 192, 0.25},
+          {kIr, 1, 3, 1, 6, 320, 0.25}};
+}
 
 std::vector<Variant> efficientnet() {
   MobileDescription blurred = v1(kB[0]);

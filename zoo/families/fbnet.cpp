@@ -22,17 +22,6 @@ MobileDescription network(int64_t stem, std::vector<MobileStage> stages) {
           .shrink = 0.95};
 }
 
-// One 1x1 convolution.
-MobileStage last(int64_t channels) {
-  return {.kind = nn::MobileKind::kConv,
-          .repeat = 1,
-          .kernel = 1,
-          .stride = 1,
-          .expand = 1,
-          .channels = channels,
-          .shortcut = false};
-}
-
 MobileDescription b() {
   return network(16,
                 {{kDs, 2, 3, 1, 1, 16},
@@ -47,7 +36,7 @@ MobileDescription b() {
                  {kIr, 1, 3, 2, 6, 184, 0.25},
                  {kIr, 5, 5, 1, 4, 184, 0.25, {}, true},
                  {kIr, 1, 5, 1, 6, 224, 0.25, {}, true},
-                 last(1344)});
+                 conv_stage(1344)});
 }
 
 MobileDescription d() {
@@ -64,7 +53,7 @@ MobileDescription d() {
                  {kIr, 1, 3, 2, 6, 208, 0.25},
                  {kIr, 5, 5, 1, 5, 208, 0.25, {}, true},
                  {kIr, 1, 5, 1, 6, 240, 0.25, {}, true},
-                 last(1440)});
+                 conv_stage(1440)});
 }
 
 MobileDescription g() {
@@ -81,7 +70,7 @@ MobileDescription g() {
                  {kIr, 1, 3, 2, 6, 264, 0.25},
                  {kIr, 6, 5, 1, 5, 264, 0.25, {}, true},
                  {kIr, 2, 5, 1, 6, 288, 0.25, {}, true},
-                 last(1728)});
+                 conv_stage(1728)});
 }
 
 Variant variant(const std::string& name, const MobileDescription& description, int64_t size) {

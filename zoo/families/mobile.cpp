@@ -311,6 +311,16 @@ int64_t round_channels(double channels, int64_t divisor, double shrink) {
   return double(rounded) < shrink * channels ? rounded + divisor : rounded;
 }
 
+MobileStage conv_stage(int64_t channels) {
+  return {.kind = nn::MobileKind::kConv,
+          .repeat = 1,
+          .kernel = 1,
+          .stride = 1,
+          .expand = 1,
+          .channels = channels,
+          .shortcut = false};
+}
+
 MobileStage plain_stage(int64_t repeat, int64_t kernel, int64_t stride, int64_t channels,
                         double se) {
   return {.kind = nn::MobileKind::kSeparable,

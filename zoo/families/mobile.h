@@ -28,6 +28,11 @@ MobileStage plain_stage(int64_t repeat, int64_t kernel, int64_t stride, int64_t 
                         double se = 0);
 
 
+// One 1x1 convolution, whose width V3's paper counts with the trunk. No shortcut where it repeats.
+MobileStage conv_stage(int64_t channels);
+// EfficientNet-B0's.
+std::vector<MobileStage> efficientnet_stages();
+
 struct MobileDescription {
   enum class Squeeze {
     kInput,         // the fraction is of the block's input channels (EfficientNet)

@@ -11,7 +11,6 @@ namespace {
 using nn::Act;
 constexpr auto kDs = nn::MobileKind::kSeparable;
 constexpr auto kIr = nn::MobileKind::kInverted;
-constexpr auto kCn = nn::MobileKind::kConv;
 
 // `head`: a convolution before the classifier, which the paper has not.
 MobileDescription v1(double width, int64_t head = 0) {
@@ -55,17 +54,6 @@ MobileDescription v3(std::vector<MobileStage> stages, int64_t head, double width
           .torchvision_epsilon = 1e-3};
 }
 
-// One 1x1 convolution, whose width the paper counts with the trunk. No shortcut where it repeats.
-MobileStage last(int64_t channels) {
-  return {.kind = kCn,
-          .repeat = 1,
-          .kernel = 1,
-          .stride = 1,
-          .expand = 1,
-          .channels = channels,
-          .shortcut = false};
-}
-
 MobileDescription large(double width, double depth = 1) {
   constexpr Act kRe = Act::kRelu;
   return v3({{kDs, 1, 3, 1, 1, 16, 0, kRe},
@@ -77,7 +65,7 @@ MobileDescription large(double width, double depth = 1) {
              {kIr, 2, 3, 1, 2.3, 80, 0, {}, true},
              {kIr, 2, 3, 1, 6, 112, 0.25},
              {kIr, 3, 5, 2, 6, 160, 0.25},
-             last(960)},
+             conv_stage(960)},
             1280, width, depth);
 }
 
@@ -90,7 +78,7 @@ MobileDescription small(double width) {
              {kIr, 2, 5, 1, 6, 40, 0.25, {}, true},
              {kIr, 2, 5, 1, 3, 48, 0.25},
              {kIr, 3, 5, 2, 6, 96, 0.25},
-             last(576)},
+             conv_stage(576)},
             1024, width);
 }
 

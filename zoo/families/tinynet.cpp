@@ -7,18 +7,9 @@ namespace kintsugi::zoo::families {
 
 namespace {
 
-constexpr auto kDs = nn::MobileKind::kSeparable;
-constexpr auto kIr = nn::MobileKind::kInverted;
-
 Variant variant(const std::string& name, double width, double depth, int64_t size) {
   Variant v = mobile_variant(name, "tinynet",
-                             {.stages = {{kDs, 1, 3, 1, 1, 16, 0.25},
-                                         {kIr, 2, 3, 2, 6, 24, 0.25},
-                                         {kIr, 2, 5, 2, 6, 40, 0.25},
-                                         {kIr, 3, 3, 2, 6, 80, 0.25},
-                                         {kIr, 3, 5, 1, 6, 112, 0.25},
-                                         {kIr, 4, 5, 2, 6, 192, 0.25},
-                                         {kIr, 1, 3, 1, 6, 320, 0.25}},
+                             {.stages = efficientnet_stages(),
                               .act = nn::Act::kSilu,
                               .width = width,
                               .depths = {depth},
