@@ -9,6 +9,8 @@
 
 #include "kintsugi/engine/core/context.h"
 #include "kintsugi/engine/core/error.h"
+#include "kintsugi/engine/cuda/allocator.h"
+#include "kintsugi/engine/cuda/context.h"
 
 namespace kintsugi {
 
@@ -97,14 +99,24 @@ class Pool {
 
 Buffer::Buffer(size_t bytes, Device device) : bytes_(bytes), device_(device) {
   if (device.type == DeviceType::kMeta) return;
-  if (device.type != DeviceType::kCpu) {
-    fail(ErrorKind::kDevice, "allocator: ", device, " is not built in");
-  }
   if (bytes > (size_t{1} << 46)) {
-    fail(ErrorKind::kMemory, "allocator: the system has no room for ", bytes, " bytes");
+    fail(ErrorKind::kMemory, "allocator: ", device, " has no room for ", bytes, " bytes");
   }
-  capacity_ = Pool::capacity_for(bytes);
-  data_ = Pool::instance().take(capacity_);
+  if (device.type == DeviceType::kCuda) {
+    if constexpr (cuda::kBuilt) {
+      cuda::use_device(device.index);
+      device_pool_ = cuda::current_pool(device.index);
+      stream_ = cuda::current_stream();
+      data_ = device_pool_->take(bytes, stream_, capacity_);
+      host_accessible_ = cuda::allocator_options().managed;
+    } else {
+      fail(ErrorKind::kDevice, "allocator: ", device,
+           " is not built in; configure with -DKINTSUGI_CUDA=ON");
+    }
+  } else {
+    capacity_ = Pool::capacity_for(bytes);
+    data_ = Pool::instance().take(capacity_);
+  }
   stats_ = Context::current().memory;
   const int64_t now = stats_->current.fetch_add(int64_t(bytes)) + int64_t(bytes);
   int64_t peak = stats_->peak.load();
@@ -118,6 +130,12 @@ Buffer::Buffer(void* data, size_t bytes, std::shared_ptr<const void> owner)
 Buffer::~Buffer() {
   if (capacity_ == 0) return;
   stats_->current -= int64_t(bytes_);
+  if constexpr (cuda::kBuilt) {
+    if (device_pool_) {
+      device_pool_->give_back(data_, capacity_, stream_);
+      return;
+    }
+  }
   Pool::instance().give_back(data_, capacity_);
 }
 

@@ -12,11 +12,14 @@
 namespace kintsugi {
 
 struct MemoryStats;
+namespace cuda {
+class Pool;
+}
 
 class Buffer {
  public:
-  // Uninitialised, 64-byte aligned; an Error of kind kMemory where the system has no room. A meta
-  // buffer has a size and no bytes.
+  // Uninitialised, 64-byte aligned; an Error of kind kMemory where the system or the device has no
+  // room, of kind kDevice where there is no such device. A meta buffer has a size and no bytes.
   Buffer(size_t bytes, Device device);
   // Borrowed memory, kept alive by `owner` (a mapped file, say); never written by the engine.
   Buffer(void* data, size_t bytes, std::shared_ptr<const void> owner);
@@ -27,6 +30,8 @@ class Buffer {
   void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
   Device device() const { return device_; }
+  // Whether the host may follow data(): memory of its own, or managed memory of a device.
+  bool host_accessible() const { return host_accessible_; }
 
   // Counts in-place writes, so that backward can refuse a saved value that was overwritten.
   uint64_t version() const { return version_.load(std::memory_order_relaxed); }
@@ -37,6 +42,9 @@ class Buffer {
   size_t bytes_ = 0;
   size_t capacity_ = 0;  // of the pool's block; 0 where the buffer owns none
   Device device_;
+  bool host_accessible_ = true;
+  void* stream_ = nullptr;             // of a block on a device
+  std::shared_ptr<cuda::Pool> device_pool_;
   std::atomic<uint64_t> version_{0};
   std::shared_ptr<MemoryStats> stats_;
   std::shared_ptr<const void> owner_;

@@ -22,6 +22,10 @@ struct MemoryStats {
   void reset_peak() { peak = current.load(); }
 };
 
+// What products on a device round their operands to; storage and sums are f32 always. TF32 keeps 10
+// bits of the mantissa, BF16 7: tensor cores take both. The CPU computes in f32 whatever it says.
+enum class Math : uint8_t { kF32, kTF32, kBF16 };
+
 class Context {
  public:
   Context();
@@ -35,6 +39,7 @@ class Context {
   Recorder* recorder = nullptr;
   Profiler* profiler = nullptr;
   bool grad_enabled = true;
+  Math math = Math::kF32;
   bool recomputing = false;    // inside the second forward of a checkpointed block
   std::string module_path;     // of the module whose forward runs: "layer1.0.conv1"
   std::map<std::string, int64_t> fallbacks;  // op -> runs of the reference kernel for want of a fast one

@@ -27,7 +27,8 @@ template <class Make>
 void fill(Tensor& out, uint64_t seed, uint64_t stream, const Make& make) {
   if (out.is_meta()) return;
   const std::array<uint32_t, 2> key{uint32_t(seed), uint32_t(seed >> 32)};
-  Tensor dense = out.is_contiguous() ? out : Tensor::empty(out.shape(), out.dtype());
+  const bool in_place = out.is_contiguous() && out.device() == kCpu;
+  Tensor dense = in_place ? out : Tensor::empty(out.shape(), out.dtype());
   visit_floating("random", out.dtype(), [&](auto zero) {
     using T = decltype(zero);
     T* data = dense.data<T>();
@@ -41,7 +42,7 @@ void fill(Tensor& out, uint64_t seed, uint64_t stream, const Make& make) {
       if (i + 1 < n) data[i + 1] = T(make(bits[2], bits[3]));
     }
   });
-  if (!out.is_contiguous()) out.copy_from(dense);
+  if (!in_place) out.copy_from(dense);
 }
 
 // Uniform in (0, 1) with 53 bits: never 0 or 1, so that logarithms and inverses are finite.

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kintsugi/engine/cpu/copy.h"
+#include "kintsugi/engine/cuda/context.h"
 
 namespace kintsugi {
 
@@ -92,7 +93,8 @@ Tensor Tensor::empty_like(const Tensor& x) {
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device, MemoryFormat format) {
   Tensor out = empty(shape, dtype, device, format);
-  if (!out.is_meta()) std::memset(out.raw(), 0, out.bytes());
+  if (out.device() == kCpu) std::memset(out.raw(), 0, out.bytes());
+  else out.fill(0);
   return out;
 }
 
@@ -114,6 +116,18 @@ Tensor Tensor::borrow(const Shape& shape, DType dtype, const void* data,
 }
 
 void* Tensor::raw() const {
+  if (defined() && !buffer_->host_accessible()) {
+    fail(ErrorKind::kDevice, "tensor: shape ", shape_, " is on ", device(), ", expected cpu");
+  }
+  if constexpr (cuda::kBuilt) {
+    if (defined() && device().type == DeviceType::kCuda) {
+      cuda::synchronize("tensor", cuda::current_stream());
+    }
+  }
+  return address();
+}
+
+void* Tensor::address() const {
   if (!defined()) fail(ErrorKind::kUsage, "tensor: undefined");
   if (is_meta()) fail(ErrorKind::kDevice, "tensor: shape ", shape_, " is on meta and has no elements");
   return static_cast<std::byte*>(buffer_->data()) + offset_ * int64_t(size_of(dtype_));
@@ -328,6 +342,14 @@ Tensor Tensor::to(DType dtype) const {
   return out;
 }
 
+Tensor Tensor::to(Device device) const {
+  if (device == this->device()) return *this;
+  Tensor out = empty(shape_, dtype_, device);
+  if (is_dense()) out.strides_ = strides_;
+  out.copy_from(*this);
+  return out;
+}
+
 void Tensor::copy_from(const Tensor& src) {
   if (src.shape_ != shape_) {
     fail(ErrorKind::kShape, "copy: got shape ", src.shape_, ", expected ", shape_);
@@ -335,6 +357,11 @@ void Tensor::copy_from(const Tensor& src) {
   bump_version();
   if (is_meta()) return;
   if (numel_ == 0) return;
+  if (src.is_meta()) fail(ErrorKind::kDevice, "copy: got a tensor on meta, which has no elements");
+  if constexpr (cuda::kBuilt) {
+    const bool here = device() == kCpu, there = src.device() == kCpu;
+    if (!here || !there) return cuda::copy(*this, src);
+  }
   if (dtype_ == src.dtype_ && is_dense() && matches(shape_, strides_, src.strides_)) {
     std::memcpy(raw(), src.raw(), bytes());
     return;
@@ -353,6 +380,9 @@ void Tensor::copy_from(const Tensor& src) {
 void Tensor::fill(double value) {
   bump_version();
   if (is_meta() || numel_ == 0) return;
+  if constexpr (cuda::kBuilt) {
+    if (device() != kCpu) return cuda::fill(*this, value);
+  }
   const cpu::Loop<1> loop = cpu::make_loop<1>({this});
   visit_any(dtype_, [&](auto to) {
     using To = decltype(to);
@@ -372,7 +402,8 @@ void Tensor::fill(double value) {
 double Tensor::item() const {
   if (numel_ != 1) fail(ErrorKind::kShape, "item: got shape ", shape_, ", expected one element");
   double value = 0;
-  visit_any(dtype_, [&](auto from) { value = load(*data<decltype(from)>()); });
+  const Tensor here = to(kCpu);
+  visit_any(dtype_, [&](auto from) { value = load(*here.data<decltype(from)>()); });
   return value;
 }
 

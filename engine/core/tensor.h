@@ -49,12 +49,15 @@ class Tensor {
   bool is_meta() const { return device().type == DeviceType::kMeta; }
   size_t bytes() const { return size_t(numel_) * size_of(dtype_); }
 
-  // The first element; an Error for meta tensors and for a T that is not the tensor's dtype.
+  // The first element; an Error for tensors that the host cannot reach (meta, cuda) and for a T that
+  // is not the tensor's dtype.
   template <class T>
   T* data() const {
     return static_cast<T*>(checked_data(DTypeOf<T>::value));
   }
   void* raw() const;
+  // The first element on whatever device it is; an Error for meta tensors.
+  void* address() const;
 
   bool is_contiguous() const;     // row major without gaps
   bool is_channels_last() const;  // rank 4, memory N,H,W,C without gaps
@@ -76,7 +79,9 @@ class Tensor {
   Tensor channels_last() const;
   Tensor clone() const;           // a copy with the same order in memory where dense
   Tensor to(DType dtype) const;   // converted; this tensor where the dtype is the same
-  void copy_from(const Tensor& src);  // same shape, any strides and dtype; bumps the version
+  Tensor to(Device device) const;  // moved; this tensor where it is there already
+  // The same shape, any strides, dtype and device; bumps the version.
+  void copy_from(const Tensor& src);
   void fill(double value);
 
   // The only element of a tensor of one element, as double.
@@ -127,7 +132,7 @@ Tensor Tensor::from(const Shape& shape, const std::vector<T>& values) {
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
-  const Tensor dense = to(DTypeOf<T>::value).contiguous();
+  const Tensor dense = to(kCpu).to(DTypeOf<T>::value).contiguous();
   if (numel_ == 0) return {};
   return std::vector<T>(dense.data<T>(), dense.data<T>() + numel_);
 }

@@ -1,6 +1,7 @@
 #include "kintsugi/engine/ops/attention.h"
 
 #include "kintsugi/engine/cpu/attention.h"
+#include "kintsugi/engine/cuda/attention.h"
 #include "kintsugi/engine/ops/dispatch.h"
 #include "kintsugi/engine/ref/attention.h"
 
@@ -60,12 +61,9 @@ Attention attention(const Tensor& q, const Tensor& k, const Tensor& v, const Ten
   out.logsumexp = Tensor::empty({x.batch, x.heads, x.n}, q.dtype(), q.device());
   const Tensor queries = unit_last(q), keys = unit_last(k), values = unit_last(v);
   const Tensor full_bias = expanded(bias, x.scores());
-  detail::dispatch(
-      {kOp, {&q, &k, &v, &bias}, {&out.output, &out.logsumexp}, x.macs()},
-      [&] {
-        return cpu::attention(queries, keys, values, full_bias, scale, out.output, out.logsumexp);
-      },
-      [&] { ref::attention(queries, keys, values, full_bias, scale, out.output, out.logsumexp); });
+  detail::dispatch({kOp, {&q, &k, &v, &bias}, {&out.output, &out.logsumexp}, x.macs()},
+                   KINTSUGI_BACKENDS(attention(queries, keys, values, full_bias, scale, out.output,
+                                              out.logsumexp)));
   return out;
 }
 
@@ -90,14 +88,8 @@ AttentionGrads attention_backward(const Tensor& q, const Tensor& k, const Tensor
   const Tensor full_bias = expanded(bias, x.scores()), full_dbias = expanded(out.dbias, x.scores());
   detail::dispatch(
       {kOp, {&q, &k, &v, &bias, &dy}, {&out.dq, &out.dk, &out.dv, &out.dbias}, 5 * x.macs() / 2},
-      [&] {
-        return cpu::attention_backward(queries, keys, values, full_bias, scale, y, lse, grad,
-                                       out.dq, out.dk, out.dv, full_dbias);
-      },
-      [&] {
-        ref::attention_backward(queries, keys, values, full_bias, scale, y, lse, grad, out.dq,
-                                out.dk, out.dv, full_dbias);
-      });
+      KINTSUGI_BACKENDS(attention_backward(queries, keys, values, full_bias, scale, y, lse, grad,
+                                          out.dq, out.dk, out.dv, full_dbias)));
   return out;
 }
 

@@ -1,6 +1,7 @@
 #include "kintsugi/engine/ops/conv.h"
 
 #include "kintsugi/engine/cpu/conv.h"
+#include "kintsugi/engine/cuda/conv.h"
 #include "kintsugi/engine/ops/dispatch.h"
 #include "kintsugi/engine/ref/conv.h"
 
@@ -81,8 +82,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
   Tensor y = Tensor::empty(shape, x.dtype(), x.device(), MemoryFormat::kChannelsLast);
   detail::dispatch(
       {"conv2d", {&x, &weight, &bias}, {&y}, macs(shape, weight.shape()), params.str()},
-      [&] { return cpu::conv2d(x, weight, bias, params, y); },
-      [&] { ref::conv2d(x, weight, bias, params, y); });
+      KINTSUGI_BACKENDS(conv2d(x, weight, bias, params, y)));
   return y;
 }
 
@@ -94,10 +94,8 @@ Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape
   const Shape shape = params.output_shape(x_shape, weight.shape());
   detail::require_shape(kOp, "dy", dy, shape);
   Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device(), MemoryFormat::kChannelsLast);
-  detail::dispatch(
-      {kOp, {&dy, &weight}, {&dx}, macs(shape, weight.shape()), params.str()},
-      [&] { return cpu::conv2d_backward_input(dy, weight, params, dx); },
-      [&] { ref::conv2d_backward_input(dy, weight, params, dx); });
+  detail::dispatch({kOp, {&dy, &weight}, {&dx}, macs(shape, weight.shape()), params.str()},
+                   KINTSUGI_BACKENDS(conv2d_backward_input(dy, weight, params, dx)));
   return dx;
 }
 
@@ -113,9 +111,7 @@ ConvWeightGrads conv2d_backward_weight(const Tensor& x, const Tensor& dy, const 
   if (want_bias) grads.dbias = Tensor::empty({weight_shape[0]}, x.dtype(), x.device());
   const auto run = [&](const OpCall& call) {
     detail::dispatch(
-        call,
-        [&] { return cpu::conv2d_backward_weight(x, dy, params, grads.dweight, grads.dbias); },
-        [&] { ref::conv2d_backward_weight(x, dy, params, grads.dweight, grads.dbias); });
+        call, KINTSUGI_BACKENDS(conv2d_backward_weight(x, dy, params, grads.dweight, grads.dbias)));
   };
   const int64_t work = macs(shape, weight_shape);
   if (want_bias)

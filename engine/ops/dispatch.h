@@ -6,40 +6,73 @@
 
 #include "kintsugi/engine/core/context.h"
 #include "kintsugi/engine/core/tensor.h"
+#include "kintsugi/engine/cuda/allocator.h"
+#include "kintsugi/engine/cuda/context.h"
 #include "kintsugi/engine/program/recorder.h"
 
 namespace kintsugi::detail {
 
-// `fast` is the CPU backend's kernel: it returns false where it declines (an f64, an odd layout).
-// `reference` takes everything that the contract allows. Shape-only tensors run neither. A fallback
-// is counted for f32 only: f64 has no other kernel.
-template <class Fast, class Reference>
-void dispatch(const OpCall& call, Fast&& fast, Reference&& reference) {
+// A kernel by its name in all three backends: `cpu` and `cuda` return false where they decline (a
+// dtype, an odd layout), `ref` takes everything that the contract allows. The middle one is generic
+// so that a build without CUDA never instantiates it.
+#define KINTSUGI_BACKENDS(...)               \
+  [&] { return cpu::__VA_ARGS__; },         \
+      [&](auto) { return cuda::__VA_ARGS__; }, [&] { ref::__VA_ARGS__; }
+
+inline void require_one_device(const OpCall& call, Device device) {
+  for (const auto* list : {&call.inputs, &call.outputs}) {
+    for (const Tensor* x : *list) {
+      if (x->defined() && x->device() != device) {
+        fail(ErrorKind::kDevice, call.op, ": got tensors on ", x->device(), " and ", device,
+             ", expected one device");
+      }
+    }
+  }
+}
+
+// Shape-only tensors run no kernel. On the CPU a declined call falls back to `reference`, counted
+// for f32 only: f64 has no other kernel. On a device nothing falls back to the host, but that f64
+// in managed memory, which only tests ask for, takes the reference.
+template <class Cpu, class Cuda, class Reference>
+void dispatch(const OpCall& call, Cpu&& cpu, [[maybe_unused]] Cuda&& on_device, Reference&& reference) {
   Context& context = Context::current();
   if (context.recorder) context.recorder->record(call);
   const Tensor& first = **call.outputs.begin();
   if (first.is_meta()) return;
-  for (const Tensor* x : call.inputs) {
-    if (x->defined() && x->device() != first.device()) {
-      fail(ErrorKind::kDevice, call.op, ": got tensors on ", x->device(), " and ", first.device());
-    }
-  }
+  require_one_device(call, first.device());
   const auto run = [&] {
-    if (!context.reference_only && fast()) return;
+    if constexpr (cuda::kBuilt) {
+      if (first.device().type == DeviceType::kCuda) {
+        cuda::use_device(first.device().index);
+        const bool managed = cuda::allocator_options().managed;
+        if (!(managed && context.reference_only) && on_device(0)) return;
+        if (!managed || (first.dtype() != DType::kF64 && !context.reference_only)) {
+          fail(ErrorKind::kMissing, call.op, ": there is no CUDA kernel for ",
+               name_of(first.dtype()), " of shape ", first.shape(), " with strides ",
+               first.strides());
+        }
+        return reference();
+      }
+    }
+    if (!context.reference_only && cpu()) return;
     if (!context.reference_only && first.dtype() != DType::kF64) ++context.fallbacks[call.op];
     reference();
   };
   if (!context.profiler) return run();
   const auto start = std::chrono::steady_clock::now();
   run();
+  if constexpr (cuda::kBuilt) {
+    if (first.device().type == DeviceType::kCuda) cuda::synchronize(call.op, cuda::current_stream());
+  }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   context.profiler->add(call, seconds.count());
 }
 
-// A call that only makes views, or whose work is a plain copy: recorded and timed, no backend choice.
+// A call that only makes views, or whose work is plain copies and fills: no backend choice.
 template <class Work>
 void dispatch(const OpCall& call, Work&& work) {
-  dispatch(call, [&] { work(); return true; }, work);
+  const auto done = [&] { work(); return true; };
+  dispatch(call, done, [&](auto) { return done(); }, work);
 }
 
 inline void require_same_dtype(const char* op, const Tensor& a, const Tensor& b) {

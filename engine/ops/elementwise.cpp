@@ -1,6 +1,7 @@
 #include "kintsugi/engine/ops/elementwise.h"
 
 #include "kintsugi/engine/cpu/elementwise.h"
+#include "kintsugi/engine/cuda/elementwise.h"
 #include "kintsugi/engine/ops/dispatch.h"
 #include "kintsugi/engine/ops/order.h"
 #include "kintsugi/engine/ref/elementwise.h"
@@ -63,9 +64,7 @@ const char* name_of(Binary op) {
 Tensor unary(Unary op, const Tensor& x) {
   detail::require_floating(name_of(op), x);
   Tensor y = empty_in_order_of(x);
-  detail::dispatch(
-      {name_of(op), {&x}, {&y}}, [&] { return cpu::unary(op, x, y); },
-      [&] { ref::unary(op, x, y); });
+  detail::dispatch({name_of(op), {&x}, {&y}}, KINTSUGI_BACKENDS(unary(op, x, y)));
   return y;
 }
 
@@ -73,47 +72,38 @@ Tensor unary_backward(Unary op, const Tensor& x, const Tensor& y, const Tensor& 
   require_gradient(name_of(op), x, dy);
   detail::require_shape(name_of(op), "y", y, x.shape());
   Tensor dx = empty_in_order_of(x);
-  detail::dispatch(
-      {name_of(op), {&x, &y, &dy}, {&dx}, 0, "backward"},
-      [&] { return cpu::unary_backward(op, x, y, dy, dx); },
-      [&] { ref::unary_backward(op, x, y, dy, dx); });
+  detail::dispatch({name_of(op), {&x, &y, &dy}, {&dx}, 0, "backward"},
+                   KINTSUGI_BACKENDS(unary_backward(op, x, y, dy, dx)));
   return dx;
 }
 
 Tensor leaky_relu(const Tensor& x, double slope) {
   detail::require_floating("leaky_relu", x);
   Tensor y = empty_in_order_of(x);
-  detail::dispatch(
-      {"leaky_relu", {&x}, {&y}}, [&] { return cpu::leaky_relu(x, slope, y); },
-      [&] { ref::leaky_relu(x, slope, y); });
+  detail::dispatch({"leaky_relu", {&x}, {&y}}, KINTSUGI_BACKENDS(leaky_relu(x, slope, y)));
   return y;
 }
 
 Tensor leaky_relu_backward(const Tensor& x, const Tensor& dy, double slope) {
   require_gradient("leaky_relu_backward", x, dy);
   Tensor dx = empty_in_order_of(x);
-  detail::dispatch(
-      {"leaky_relu_backward", {&x, &dy}, {&dx}},
-      [&] { return cpu::leaky_relu_backward(x, dy, slope, dx); },
-      [&] { ref::leaky_relu_backward(x, dy, slope, dx); });
+  detail::dispatch({"leaky_relu_backward", {&x, &dy}, {&dx}},
+                   KINTSUGI_BACKENDS(leaky_relu_backward(x, dy, slope, dx)));
   return dx;
 }
 
 Tensor pow(const Tensor& x, double exponent) {
   detail::require_floating("pow", x);
   Tensor y = empty_in_order_of(x);
-  detail::dispatch(
-      {"pow", {&x}, {&y}}, [&] { return cpu::pow(x, exponent, y); },
-      [&] { ref::pow(x, exponent, y); });
+  detail::dispatch({"pow", {&x}, {&y}}, KINTSUGI_BACKENDS(pow(x, exponent, y)));
   return y;
 }
 
 Tensor pow_backward(const Tensor& x, const Tensor& dy, double exponent) {
   require_gradient("pow_backward", x, dy);
   Tensor dx = empty_in_order_of(x);
-  detail::dispatch(
-      {"pow_backward", {&x, &dy}, {&dx}}, [&] { return cpu::pow_backward(x, dy, exponent, dx); },
-      [&] { ref::pow_backward(x, dy, exponent, dx); });
+  detail::dispatch({"pow_backward", {&x, &dy}, {&dx}},
+                   KINTSUGI_BACKENDS(pow_backward(x, dy, exponent, dx)));
   return dx;
 }
 
@@ -123,28 +113,22 @@ Tensor clamp(const Tensor& x, double low, double high) {
     fail(ErrorKind::kUsage, "clamp: got low ", low, " and high ", high, ", expected low <= high");
   }
   Tensor y = empty_in_order_of(x);
-  detail::dispatch(
-      {"clamp", {&x}, {&y}}, [&] { return cpu::clamp(x, low, high, y); },
-      [&] { ref::clamp(x, low, high, y); });
+  detail::dispatch({"clamp", {&x}, {&y}}, KINTSUGI_BACKENDS(clamp(x, low, high, y)));
   return y;
 }
 
 Tensor clamp_backward(const Tensor& x, const Tensor& dy, double low, double high) {
   require_gradient("clamp_backward", x, dy);
   Tensor dx = empty_in_order_of(x);
-  detail::dispatch(
-      {"clamp_backward", {&x, &dy}, {&dx}},
-      [&] { return cpu::clamp_backward(x, dy, low, high, dx); },
-      [&] { ref::clamp_backward(x, dy, low, high, dx); });
+  detail::dispatch({"clamp_backward", {&x, &dy}, {&dx}},
+                   KINTSUGI_BACKENDS(clamp_backward(x, dy, low, high, dx)));
   return dx;
 }
 
 Tensor affine(const Tensor& x, double scale, double shift) {
   detail::require_floating("affine", x);
   Tensor y = empty_in_order_of(x);
-  detail::dispatch(
-      {"affine", {&x}, {&y}}, [&] { return cpu::affine(x, scale, shift, y); },
-      [&] { ref::affine(x, scale, shift, y); });
+  detail::dispatch({"affine", {&x}, {&y}}, KINTSUGI_BACKENDS(affine(x, scale, shift, y)));
   return y;
 }
 
@@ -153,9 +137,8 @@ Tensor star_relu(const Tensor& x, const Tensor& scale, const Tensor& bias) {
   require_number("star_relu", "scale", scale, x);
   require_number("star_relu", "bias", bias, x);
   Tensor y = empty_in_order_of(x);
-  detail::dispatch(
-      {"star_relu", {&x, &scale, &bias}, {&y}}, [&] { return cpu::star_relu(x, scale, bias, y); },
-      [&] { ref::star_relu(x, scale, bias, y); });
+  detail::dispatch({"star_relu", {&x, &scale, &bias}, {&y}},
+                   KINTSUGI_BACKENDS(star_relu(x, scale, bias, y)));
   return y;
 }
 
@@ -166,8 +149,7 @@ StarReluGrads star_relu_backward(const Tensor& x, const Tensor& scale, const Ten
                       Tensor::empty(scale.shape(), x.dtype(), x.device())};
   detail::dispatch(
       {"star_relu_backward", {&x, &scale, &dy}, {&grads.dx, &grads.dscale, &grads.dbias}},
-      [&] { return cpu::star_relu_backward(x, scale, dy, grads); },
-      [&] { ref::star_relu_backward(x, scale, dy, grads); });
+      KINTSUGI_BACKENDS(star_relu_backward(x, scale, dy, grads)));
   return grads;
 }
 
@@ -175,9 +157,7 @@ Tensor binary(Binary op, const Tensor& a, const Tensor& b) {
   detail::require_floating(name_of(op), a);
   detail::require_same_dtype(name_of(op), a, b);
   Tensor y = empty_broadcast(name_of(op), {&a, &b}, a.dtype());
-  detail::dispatch(
-      {name_of(op), {&a, &b}, {&y}}, [&] { return cpu::binary(op, a, b, y); },
-      [&] { ref::binary(op, a, b, y); });
+  detail::dispatch({name_of(op), {&a, &b}, {&y}}, KINTSUGI_BACKENDS(binary(op, a, b, y)));
   return y;
 }
 
@@ -186,10 +166,8 @@ void add_in_place(Tensor& dst, const Tensor& src) {
   detail::require_same_dtype("add_in_place", dst, src);
   detail::require_shape("add_in_place", "src", src, dst.shape());
   dst.bump_version();
-  detail::dispatch(
-      {"add_in_place", {&dst, &src}, {&dst}},
-      [&] { return cpu::binary(Binary::kAdd, dst, src, dst); },
-      [&] { ref::binary(Binary::kAdd, dst, src, dst); });
+  detail::dispatch({"add_in_place", {&dst, &src}, {&dst}},
+                   KINTSUGI_BACKENDS(binary(Binary::kAdd, dst, src, dst)));
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
@@ -200,9 +178,8 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   detail::require_floating("where", a);
   detail::require_same_dtype("where", a, b);
   Tensor y = empty_broadcast("where", {&a, &b, &condition}, a.dtype());
-  detail::dispatch(
-      {"where", {&condition, &a, &b}, {&y}}, [&] { return cpu::where(condition, a, b, y); },
-      [&] { ref::where(condition, a, b, y); });
+  detail::dispatch({"where", {&condition, &a, &b}, {&y}},
+                   KINTSUGI_BACKENDS(where(condition, a, b, y)));
   return y;
 }
 
@@ -210,9 +187,7 @@ Tensor compare(Compare op, const Tensor& a, const Tensor& b) {
   if (a.dtype() != DType::kI64) detail::require_floating("compare", a);
   detail::require_same_dtype("compare", a, b);
   Tensor y = empty_broadcast("compare", {&a, &b}, DType::kBool);
-  detail::dispatch(
-      {"compare", {&a, &b}, {&y}}, [&] { return cpu::compare(op, a, b, y); },
-      [&] { ref::compare(op, a, b, y); });
+  detail::dispatch({"compare", {&a, &b}, {&y}}, KINTSUGI_BACKENDS(compare(op, a, b, y)));
   return y;
 }
 

@@ -1,6 +1,7 @@
 #include "kintsugi/engine/ops/matmul.h"
 
 #include "kintsugi/engine/cpu/matmul.h"
+#include "kintsugi/engine/cuda/matmul.h"
 #include "kintsugi/engine/ops/dispatch.h"
 #include "kintsugi/engine/ref/matmul.h"
 
@@ -53,9 +54,8 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   shape.push_back(a.size(-2));
   shape.push_back(b.size(-1));
   const Tensor y = Tensor::empty(shape, a.dtype(), a.device());
-  detail::dispatch(
-      {kOp, {&a, &b}, {&y}, y.numel() * a.size(-1)}, [&] { return cpu::matmul(left, right, y); },
-      [&] { ref::matmul(left, right, y); });
+  detail::dispatch({kOp, {&a, &b}, {&y}, y.numel() * a.size(-1)},
+                   KINTSUGI_BACKENDS(matmul(left, right, y)));
   return y;
 }
 
@@ -74,10 +74,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const Tensor y = Tensor::empty(shape, x.dtype(), x.device());
   const Tensor x_rows = as_rows(x);
   const Tensor y_rows = y.view({x_rows.size(0), out});
-  detail::dispatch(
-      {kOp, {&x, &weight, &bias}, {&y}, y.numel() * weight.size(1)},
-      [&] { return cpu::linear(x_rows, weight, dense_bias, y_rows); },
-      [&] { ref::linear(x_rows, weight, dense_bias, y_rows); });
+  detail::dispatch({kOp, {&x, &weight, &bias}, {&y}, y.numel() * weight.size(1)},
+                   KINTSUGI_BACKENDS(linear(x_rows, weight, dense_bias, y_rows)));
   return y;
 }
 
@@ -105,10 +103,8 @@ LinearGrads linear_backward(const Tensor& x, const Tensor& weight, const Tensor&
   const Tensor& third = want_dbias && (want_dx || want_dweight) ? grads.dbias : kNone;
   detail::dispatch(
       {kOp, {&x, &weight, &dy}, {&first, &second, &third}, products * dy.numel() * weight.size(1)},
-      [&] {
-        return cpu::linear_backward(x_rows, weight, dy_rows, dx_rows, grads.dweight, grads.dbias);
-      },
-      [&] { ref::linear_backward(x_rows, weight, dy_rows, dx_rows, grads.dweight, grads.dbias); });
+      KINTSUGI_BACKENDS(
+          linear_backward(x_rows, weight, dy_rows, dx_rows, grads.dweight, grads.dbias)));
   return grads;
 }
 

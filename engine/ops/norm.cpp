@@ -1,6 +1,7 @@
 #include "kintsugi/engine/ops/norm.h"
 
 #include "kintsugi/engine/cpu/norm.h"
+#include "kintsugi/engine/cuda/norm.h"
 #include "kintsugi/engine/ops/dispatch.h"
 #include "kintsugi/engine/ref/norm.h"
 
@@ -125,16 +126,9 @@ BatchNorm batch_norm_train(const Tensor& x, const Tensor& weight, const Tensor& 
   out.rstd = Tensor::empty({channels}, x.dtype(), x.device());
   const Tensor src = rows_of(canonical(x, grid), grid), dst = rows_of(out.output, grid);
   const Tensor w = dense(weight), b = dense(bias);
-  detail::dispatch(
-      {kOp, {&x, &weight, &bias}, {&out.output, &out.mean, &out.rstd}},
-      [&] {
-        return cpu::batch_norm_train(src, w, b, running_mean, running_var, momentum, epsilon, dst,
-                                     out.mean, out.rstd);
-      },
-      [&] {
-        ref::batch_norm_train(src, w, b, running_mean, running_var, momentum, epsilon, dst,
-                              out.mean, out.rstd);
-      });
+  detail::dispatch({kOp, {&x, &weight, &bias}, {&out.output, &out.mean, &out.rstd}},
+                   KINTSUGI_BACKENDS(batch_norm_train(src, w, b, running_mean, running_var, momentum,
+                                                     epsilon, dst, out.mean, out.rstd)));
   return out;
 }
 
@@ -151,10 +145,7 @@ NormGrads batch_norm_train_backward(const Tensor& x, const Tensor& weight, const
   const Tensor w = dense(weight), m = dense(mean), r = dense(rstd);
   detail::dispatch(
       {kOp, {&x, &weight, &mean, &rstd, &dy}, {&out.dx, &out.dweight, &out.dbias}},
-      [&] {
-        return cpu::batch_norm_train_backward(src, w, m, r, grad, dst, out.dweight, out.dbias);
-      },
-      [&] { ref::batch_norm_train_backward(src, w, m, r, grad, dst, out.dweight, out.dbias); });
+      KINTSUGI_BACKENDS(batch_norm_train_backward(src, w, m, r, grad, dst, out.dweight, out.dbias)));
   return out;
 }
 
@@ -167,10 +158,8 @@ Tensor batch_norm_eval(const Tensor& x, const Tensor& weight, const Tensor& bias
   const Tensor y = empty_canonical(x, grid);
   const Tensor src = rows_of(canonical(x, grid), grid), dst = rows_of(y, grid);
   const Tensor w = dense(weight), b = dense(bias), m = dense(running_mean), v = dense(running_var);
-  detail::dispatch(
-      {kOp, {&x, &weight, &bias, &running_mean, &running_var}, {&y}},
-      [&] { return cpu::batch_norm_eval(src, w, b, m, v, epsilon, dst); },
-      [&] { ref::batch_norm_eval(src, w, b, m, v, epsilon, dst); });
+  detail::dispatch({kOp, {&x, &weight, &bias, &running_mean, &running_var}, {&y}},
+                   KINTSUGI_BACKENDS(batch_norm_eval(src, w, b, m, v, epsilon, dst)));
   return y;
 }
 
@@ -188,13 +177,8 @@ NormGrads batch_norm_eval_backward(const Tensor& x, const Tensor& weight,
   const Tensor w = dense(weight), m = dense(running_mean), v = dense(running_var);
   detail::dispatch(
       {kOp, {&x, &weight, &running_mean, &running_var, &dy}, {&out.dx, &out.dweight, &out.dbias}},
-      [&] {
-        return cpu::batch_norm_eval_backward(src, w, m, v, epsilon, grad, dst, out.dweight,
-                                             out.dbias);
-      },
-      [&] {
-        ref::batch_norm_eval_backward(src, w, m, v, epsilon, grad, dst, out.dweight, out.dbias);
-      });
+      KINTSUGI_BACKENDS(
+          batch_norm_eval_backward(src, w, m, v, epsilon, grad, dst, out.dweight, out.dbias)));
   return out;
 }
 
@@ -208,10 +192,8 @@ LayerNorm layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, 
   out.mean = Tensor::empty({src.size(0)}, x.dtype(), x.device());
   out.rstd = Tensor::empty({src.size(0)}, x.dtype(), x.device());
   const Tensor w = dense(weight), b = dense(bias);
-  detail::dispatch(
-      {kOp, {&x, &weight, &bias}, {&out.output, &out.mean, &out.rstd}},
-      [&] { return cpu::layer_norm(src, w, b, epsilon, dst, out.mean, out.rstd); },
-      [&] { ref::layer_norm(src, w, b, epsilon, dst, out.mean, out.rstd); });
+  detail::dispatch({kOp, {&x, &weight, &bias}, {&out.output, &out.mean, &out.rstd}},
+                   KINTSUGI_BACKENDS(layer_norm(src, w, b, epsilon, dst, out.mean, out.rstd)));
   return out;
 }
 
@@ -229,8 +211,7 @@ NormGrads layer_norm_backward(const Tensor& x, const Tensor& weight, const Tenso
   const Tensor w = dense(weight), m = dense(mean), r = dense(rstd);
   detail::dispatch(
       {kOp, {&x, &weight, &mean, &rstd, &dy}, {&out.dx, &out.dweight, &out.dbias}},
-      [&] { return cpu::layer_norm_backward(src, w, m, r, grad, dst, out.dweight, out.dbias); },
-      [&] { ref::layer_norm_backward(src, w, m, r, grad, dst, out.dweight, out.dbias); });
+      KINTSUGI_BACKENDS(layer_norm_backward(src, w, m, r, grad, dst, out.dweight, out.dbias)));
   return out;
 }
 
@@ -250,8 +231,7 @@ GroupNorm group_norm(const Tensor& x, int64_t groups, const Tensor& weight, cons
        {&out.output, &out.mean, &out.rstd},
        0,
        "groups=" + std::to_string(groups)},
-      [&] { return cpu::group_norm(src, groups, w, b, epsilon, dst, out.mean, out.rstd); },
-      [&] { ref::group_norm(src, groups, w, b, epsilon, dst, out.mean, out.rstd); });
+      KINTSUGI_BACKENDS(group_norm(src, groups, w, b, epsilon, dst, out.mean, out.rstd)));
   return out;
 }
 
@@ -267,16 +247,13 @@ NormGrads group_norm_backward(const Tensor& x, int64_t groups, const Tensor& wei
   const Tensor src = images_of(x.channels_last()), grad = images_of(dy.channels_last());
   const Tensor dst = images_of(out.dx);
   const Tensor w = dense(weight), m = dense(mean), r = dense(rstd);
-  detail::dispatch(
-      {kOp,
-       {&x, &weight, &mean, &rstd, &dy},
-       {&out.dx, &out.dweight, &out.dbias},
-       0,
-       "groups=" + std::to_string(groups)},
-      [&] {
-        return cpu::group_norm_backward(src, groups, w, m, r, grad, dst, out.dweight, out.dbias);
-      },
-      [&] { ref::group_norm_backward(src, groups, w, m, r, grad, dst, out.dweight, out.dbias); });
+  detail::dispatch({kOp,
+                    {&x, &weight, &mean, &rstd, &dy},
+                    {&out.dx, &out.dweight, &out.dbias},
+                    0,
+                    "groups=" + std::to_string(groups)},
+                   KINTSUGI_BACKENDS(group_norm_backward(src, groups, w, m, r, grad, dst,
+                                                        out.dweight, out.dbias)));
   return out;
 }
 

@@ -1,6 +1,7 @@
 #include "kintsugi/engine/ops/optimize.h"
 
 #include "kintsugi/engine/cpu/optimize.h"
+#include "kintsugi/engine/cuda/optimize.h"
 #include "kintsugi/engine/ops/dispatch.h"
 #include "kintsugi/engine/ops/order.h"
 #include "kintsugi/engine/ref/optimize.h"
@@ -42,9 +43,8 @@ void sgd_step(Tensor& p, const Tensor& g, Tensor& v, const SgdStep& step) {
   }
   p.bump_version();
   const Tensor gradient = detail::in_order_of(p, g);
-  detail::dispatch(
-      {"sgd_step", {&p, &gradient, &v}, {&p}}, [&] { return cpu::sgd_step(p, gradient, v, step); },
-      [&] { ref::sgd_step(p, gradient, v, step); });
+  detail::dispatch({"sgd_step", {&p, &gradient, &v}, {&p}},
+                   KINTSUGI_BACKENDS(sgd_step(p, gradient, v, step)));
 }
 
 void adamw_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const AdamWStep& step) {
@@ -59,10 +59,8 @@ void adamw_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const AdamWSte
   m.bump_version();
   v.bump_version();
   const Tensor gradient = detail::in_order_of(p, g);
-  detail::dispatch(
-      {"adamw_step", {&p, &gradient, &m, &v}, {&p}},
-      [&] { return cpu::adamw_step(p, gradient, m, v, step); },
-      [&] { ref::adamw_step(p, gradient, m, v, step); });
+  detail::dispatch({"adamw_step", {&p, &gradient, &m, &v}, {&p}},
+                   KINTSUGI_BACKENDS(adamw_step(p, gradient, m, v, step)));
 }
 
 void ema_step(Tensor& average, const Tensor& p, double decay) {
@@ -70,10 +68,8 @@ void ema_step(Tensor& average, const Tensor& p, double decay) {
   require_like("ema_step", "the value", average, p);
   average.bump_version();
   const Tensor value = detail::in_order_of(average, p);
-  detail::dispatch(
-      {"ema_step", {&average, &value}, {&average}},
-      [&] { return cpu::ema_step(average, value, decay); },
-      [&] { ref::ema_step(average, value, decay); });
+  detail::dispatch({"ema_step", {&average, &value}, {&average}},
+                   KINTSUGI_BACKENDS(ema_step(average, value, decay)));
 }
 
 }  // namespace kintsugi::ops

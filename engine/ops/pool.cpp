@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "kintsugi/engine/cpu/pool.h"
+#include "kintsugi/engine/cuda/pool.h"
 #include "kintsugi/engine/ops/dispatch.h"
 #include "kintsugi/engine/ref/pool.h"
 
@@ -85,10 +86,8 @@ MaxPool max_pool2d(const Tensor& x, const Pool2dParams& params) {
          ", expected at most 2^31-1 cells an image");
   }
   MaxPool out{empty_grid(shape, x), empty_grid(shape, x, DType::kI32)};
-  detail::dispatch(
-      {"max_pool2d", {&x}, {&out.output, &out.indices}, 0, describe(params)},
-      [&] { return cpu::max_pool2d(x, params, out.output, out.indices); },
-      [&] { ref::max_pool2d(x, params, out.output, out.indices); });
+  detail::dispatch({"max_pool2d", {&x}, {&out.output, &out.indices}, 0, describe(params)},
+                   KINTSUGI_BACKENDS(max_pool2d(x, params, out.output, out.indices)));
   return out;
 }
 
@@ -103,19 +102,16 @@ Tensor max_pool2d_backward(const Tensor& dy, const Tensor& indices, const Shape&
     fail(ErrorKind::kDtype, kOp, ": got indices of ", name_of(indices.dtype()), ", expected i32");
   }
   Tensor dx = empty_grid(x_shape, dy);
-  detail::dispatch(
-      {kOp, {&dy, &indices}, {&dx}, 0, describe(params)},
-      [&] { return cpu::max_pool2d_backward(dy, indices, params, dx); },
-      [&] { ref::max_pool2d_backward(dy, indices, dx); });
+  detail::dispatch({kOp, {&dy, &indices}, {&dx}, 0, describe(params)},
+                   KINTSUGI_BACKENDS(max_pool2d_backward(dy, indices, params, dx)));
   return dx;
 }
 
 Tensor avg_pool2d(const Tensor& x, const Pool2dParams& params) {
   require_grid("avg_pool2d", x);
   Tensor y = empty_grid(params.output_shape("avg_pool2d", x.shape()), x);
-  detail::dispatch(
-      {"avg_pool2d", {&x}, {&y}, 0, describe(params)},
-      [&] { return cpu::avg_pool2d(x, params, y); }, [&] { ref::avg_pool2d(x, params, y); });
+  detail::dispatch({"avg_pool2d", {&x}, {&y}, 0, describe(params)},
+                   KINTSUGI_BACKENDS(avg_pool2d(x, params, y)));
   return y;
 }
 
@@ -124,10 +120,8 @@ Tensor avg_pool2d_backward(const Tensor& dy, const Shape& x_shape, const Pool2dP
   require_grid(kOp, dy);
   detail::require_shape(kOp, "dy", dy, params.output_shape(kOp, x_shape));
   Tensor dx = empty_grid(x_shape, dy);
-  detail::dispatch(
-      {kOp, {&dy}, {&dx}, 0, describe(params)},
-      [&] { return cpu::avg_pool2d_backward(dy, params, dx); },
-      [&] { ref::avg_pool2d_backward(dy, params, dx); });
+  detail::dispatch({kOp, {&dy}, {&dx}, 0, describe(params)},
+                   KINTSUGI_BACKENDS(avg_pool2d_backward(dy, params, dx)));
   return dx;
 }
 
@@ -140,9 +134,7 @@ Tensor adaptive_avg_pool2d(const Tensor& x, int64_t out_h, int64_t out_w) {
          " cells, expected at least 1");
   }
   Tensor y = empty_grid({x.size(0), x.size(1), out_h, out_w}, x);
-  detail::dispatch(
-      {kOp, {&x}, {&y}}, [&] { return cpu::adaptive_avg_pool2d(x, y); },
-      [&] { ref::adaptive_avg_pool2d(x, y); });
+  detail::dispatch({kOp, {&x}, {&y}}, KINTSUGI_BACKENDS(adaptive_avg_pool2d(x, y)));
   return y;
 }
 
@@ -153,9 +145,7 @@ Tensor adaptive_avg_pool2d_backward(const Tensor& dy, const Shape& x_shape) {
   require_cells(kOp, dy.shape());
   detail::require_shape(kOp, "dy", dy, {x_shape[0], x_shape[1], dy.size(2), dy.size(3)});
   Tensor dx = empty_grid(x_shape, dy);
-  detail::dispatch(
-      {kOp, {&dy}, {&dx}}, [&] { return cpu::adaptive_avg_pool2d_backward(dy, dx); },
-      [&] { ref::adaptive_avg_pool2d_backward(dy, dx); });
+  detail::dispatch({kOp, {&dy}, {&dx}}, KINTSUGI_BACKENDS(adaptive_avg_pool2d_backward(dy, dx)));
   return dx;
 }
 

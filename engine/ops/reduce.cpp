@@ -1,6 +1,7 @@
 #include "kintsugi/engine/ops/reduce.h"
 
 #include "kintsugi/engine/cpu/reduce.h"
+#include "kintsugi/engine/cuda/reduce.h"
 #include "kintsugi/engine/ops/dispatch.h"
 #include "kintsugi/engine/ops/order.h"
 #include "kintsugi/engine/ref/reduce.h"
@@ -41,9 +42,7 @@ Tensor reduce(Reduce op, const Tensor& x, const Dims& dims, bool keepdim) {
     }
     result = y.view(shape);
   }
-  detail::dispatch(
-      {name, {&x}, {&result}}, [&] { return cpu::reduce(op, x, y); },
-      [&] { ref::reduce(op, x, y); });
+  detail::dispatch({name, {&x}, {&result}}, KINTSUGI_BACKENDS(reduce(op, x, y)));
   return result;
 }
 
@@ -78,10 +77,8 @@ Tensor extremum_backward(const Tensor& x, const Tensor& y, const Tensor& dy) {
          " with ones where it was reduced");
   }
   Tensor dx = detail::empty_in_order_of(x);
-  detail::dispatch(
-      {"extremum_backward", {&x, &y, &dy}, {&dx}},
-      [&] { return cpu::extremum_backward(x, y, dy, dx); },
-      [&] { ref::extremum_backward(x, y, dy, dx); });
+  detail::dispatch({"extremum_backward", {&x, &y, &dy}, {&dx}},
+                   KINTSUGI_BACKENDS(extremum_backward(x, y, dy, dx)));
   return dx;
 }
 
@@ -94,9 +91,7 @@ Tensor argmax(const Tensor& x, int dim) {
     fail(ErrorKind::kShape, "argmax: got shape ", x.shape(), ", expected at least one element");
   }
   Tensor y = Tensor::empty(shape, DType::kI64, x.device());
-  detail::dispatch(
-      {"argmax", {&x}, {&y}}, [&] { return cpu::argmax(x, dim, y); },
-      [&] { ref::argmax(x, dim, y); });
+  detail::dispatch({"argmax", {&x}, {&y}}, KINTSUGI_BACKENDS(argmax(x, dim, y)));
   return y;
 }
 

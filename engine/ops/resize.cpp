@@ -1,6 +1,7 @@
 #include "kintsugi/engine/ops/resize.h"
 
 #include "kintsugi/engine/cpu/resize.h"
+#include "kintsugi/engine/cuda/resize.h"
 #include "kintsugi/engine/ops/dispatch.h"
 #include "kintsugi/engine/ref/resize.h"
 
@@ -15,9 +16,7 @@ Tensor resize2d(const Tensor& x, int64_t out_h, int64_t out_w, Interpolation int
   }
   Tensor y = Tensor::empty({x.size(0), x.size(1), out_h, out_w}, x.dtype(), x.device(),
                            MemoryFormat::kChannelsLast);
-  detail::dispatch(
-      {"resize2d", {&x}, {&y}}, [&] { return cpu::resize2d(x, interpolation, y); },
-      [&] { ref::resize2d(x, interpolation, y); });
+  detail::dispatch({"resize2d", {&x}, {&y}}, KINTSUGI_BACKENDS(resize2d(x, interpolation, y)));
   return y;
 }
 
@@ -30,10 +29,8 @@ Tensor resize2d_backward(const Tensor& dy, const Shape& x_shape, Interpolation i
          dy.shape());
   }
   Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device(), MemoryFormat::kChannelsLast);
-  detail::dispatch(
-      {"resize2d_backward", {&dy}, {&dx}},
-      [&] { return cpu::resize2d_backward(dy, interpolation, dx); },
-      [&] { ref::resize2d_backward(dy, interpolation, dx); });
+  detail::dispatch({"resize2d_backward", {&dy}, {&dx}},
+                   KINTSUGI_BACKENDS(resize2d_backward(dy, interpolation, dx)));
   return dx;
 }
 

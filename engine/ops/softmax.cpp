@@ -1,6 +1,7 @@
 #include "kintsugi/engine/ops/softmax.h"
 
 #include "kintsugi/engine/cpu/softmax.h"
+#include "kintsugi/engine/cuda/softmax.h"
 #include "kintsugi/engine/ops/dispatch.h"
 #include "kintsugi/engine/ref/softmax.h"
 
@@ -21,10 +22,8 @@ Tensor forward(const char* op, const Tensor& input, int dim, bool logarithm) {
   dim = normalise_dim(op, dim, input.rank());
   const Tensor x = input.is_dense() ? input : input.contiguous();
   const Tensor y = Tensor::empty_like(x);
-  detail::dispatch(
-      {op, {&input}, {&y}, 0, "dim=" + std::to_string(dim)},
-      [&] { return cpu::softmax(x, dim, logarithm, y); },
-      [&] { ref::softmax(x, dim, logarithm, y); });
+  detail::dispatch({op, {&input}, {&y}, 0, "dim=" + std::to_string(dim)},
+                   KINTSUGI_BACKENDS(softmax(x, dim, logarithm, y)));
   return y;
 }
 
@@ -36,10 +35,8 @@ Tensor backward(const char* op, const Tensor& value, const Tensor& grad, int dim
   const Tensor y = value.is_dense() ? value : value.contiguous();
   const Tensor dy = in_order_of(y, grad);
   const Tensor dx = Tensor::empty_like(y);
-  detail::dispatch(
-      {op, {&value, &grad}, {&dx}, 0, "dim=" + std::to_string(dim)},
-      [&] { return cpu::softmax_backward(y, dy, dim, logarithm, dx); },
-      [&] { ref::softmax_backward(y, dy, dim, logarithm, dx); });
+  detail::dispatch({op, {&value, &grad}, {&dx}, 0, "dim=" + std::to_string(dim)},
+                   KINTSUGI_BACKENDS(softmax_backward(y, dy, dim, logarithm, dx)));
   return dx;
 }
 

@@ -97,7 +97,8 @@ void max_pool2d(const Tensor& x, const ops::Pool2dParams& params, const Tensor& 
   });
 }
 
-void max_pool2d_backward(const Tensor& dy, const Tensor& indices, const Tensor& dx) {
+void max_pool2d_backward(const Tensor& dy, const Tensor& indices, const ops::Pool2dParams&,
+                         const Tensor& dx) {
   visit_floating("max_pool2d_backward", dx.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const Grid<T> gradient(dy), out(dx);

@@ -8,7 +8,8 @@ namespace kintsugi::ref {
 
 void max_pool2d(const Tensor& x, const ops::Pool2dParams& params, const Tensor& y,
                 const Tensor& indices);
-void max_pool2d_backward(const Tensor& dy, const Tensor& indices, const Tensor& dx);
+void max_pool2d_backward(const Tensor& dy, const Tensor& indices, const ops::Pool2dParams& params,
+                         const Tensor& dx);
 void avg_pool2d(const Tensor& x, const ops::Pool2dParams& params, const Tensor& y);
 void avg_pool2d_backward(const Tensor& dy, const ops::Pool2dParams& params, const Tensor& dx);
 void adaptive_avg_pool2d(const Tensor& x, const Tensor& y);

@@ -12,12 +12,40 @@
 
 namespace kintsugi::test {
 
+// Where the tests' tensors live: the engine's tests are built a second time for a CUDA device.
+#ifdef KINTSUGI_TEST_CUDA
+inline constexpr Device kTestDevice{DeviceType::kCuda, 0};
+#else
+inline constexpr Device kTestDevice = kCpu;
+#endif
+
 inline Tensor random_tensor(const Shape& shape, uint64_t seed, double low = -1, double high = 1,
                             DType dtype = DType::kF64) {
-  Tensor x = Tensor::empty(shape, dtype);
+  Tensor x = Tensor::empty(shape, dtype, kTestDevice);
   Generator(seed).uniform(x, low, high);
   return x;
 }
+
+// Tensor's makers, on the tests' device.
+namespace make {
+
+inline Tensor empty(const Shape& shape, DType dtype = DType::kF32,
+                    MemoryFormat format = MemoryFormat::kRowMajor) {
+  return Tensor::empty(shape, dtype, kTestDevice, format);
+}
+inline Tensor zeros(const Shape& shape, DType dtype = DType::kF32,
+                    MemoryFormat format = MemoryFormat::kRowMajor) {
+  return Tensor::zeros(shape, dtype, kTestDevice, format);
+}
+inline Tensor full(const Shape& shape, double value, DType dtype = DType::kF32) {
+  return Tensor::full(shape, value, dtype, kTestDevice);
+}
+template <class T>
+Tensor from(const Shape& shape, const std::vector<T>& values) {
+  return Tensor::from(shape, values).to(kTestDevice);
+}
+
+}  // namespace make
 
 // max |got - want| / max(1, max |want|); NaN and infinity where only one has them count as infinite.
 inline double error_of(const Tensor& got, const Tensor& want) {

@@ -59,8 +59,8 @@ TEST_CASE("attention: softmax(scale q k^T + bias) v by its parts") {
     CHECK(lse[i] == doctest::Approx(std::log(sum)).epsilon(1e-13));
   }
   // All scores equal: the mean of the values.
-  const auto mean = ops::attention(q, k, Tensor::full({2, 3, 7, 6}, 2.5, DType::kF64), {}, 0);
-  CHECK(error_of(mean.output, Tensor::full({2, 3, 5, 6}, 2.5, DType::kF64)) < 1e-14);
+  const auto mean = ops::attention(q, k, make::full({2, 3, 7, 6}, 2.5, DType::kF64), {}, 0);
+  CHECK(error_of(mean.output, make::full({2, 3, 5, 6}, 2.5, DType::kF64)) < 1e-14);
 }
 
 TEST_CASE("attention: f32 kernels against f64, forward and backward, odd sizes") {
@@ -114,8 +114,8 @@ TEST_CASE("attention: biases of every broadcast") {
 TEST_CASE("attention: masked keys, even whole tiles of them, have no weight") {
   const int64_t m = 300;
   const Tensor q = heads(1, 2, 9, 16, 1), k = heads(1, 2, m, 16, 2), v = heads(1, 2, m, 16, 3);
-  Tensor mask = Tensor::full({m}, -INFINITY);
-  mask.slice(0, 260, 270).copy_from(Tensor::zeros({10}));
+  Tensor mask = make::full({m}, -INFINITY);
+  mask.slice(0, 260, 270).copy_from(make::zeros({10}));
   const auto masked = ops::attention(q, k, v, mask, 0.25);
   const auto only = ops::attention(q, k.slice(2, 260, 270), v.slice(2, 260, 270), {}, 0.25);
   CHECK(error_of(masked.output, only.output) < 2e-6);
@@ -144,14 +144,14 @@ TEST_CASE("attention: multiply-adds are counted without computing") {
 }
 
 TEST_CASE("attention: errors") {
-  const Tensor q = Tensor::zeros({2, 3, 4, 5});
-  CHECK_ERROR(ops::attention(Tensor::zeros({3, 4, 5}), q, q, {}, 1),
+  const Tensor q = make::zeros({2, 3, 4, 5});
+  CHECK_ERROR(ops::attention(make::zeros({3, 4, 5}), q, q, {}, 1),
               "attention: got shape (3,4,5)");
-  CHECK_ERROR(ops::attention(q, Tensor::zeros({2, 3, 4, 6}), q, {}, 1), "k has shape (2,3,4,6)");
-  CHECK_ERROR(ops::attention(q, q, Tensor::zeros({2, 3, 5, 5}), {}, 1), "v has shape (2,3,5,5)");
-  CHECK_ERROR(ops::attention(q, Tensor::zeros({2, 3, 0, 5}), Tensor::zeros({2, 3, 0, 5}), {}, 1),
+  CHECK_ERROR(ops::attention(q, make::zeros({2, 3, 4, 6}), q, {}, 1), "k has shape (2,3,4,6)");
+  CHECK_ERROR(ops::attention(q, q, make::zeros({2, 3, 5, 5}), {}, 1), "v has shape (2,3,5,5)");
+  CHECK_ERROR(ops::attention(q, make::zeros({2, 3, 0, 5}), make::zeros({2, 3, 0, 5}), {}, 1),
               "no keys");
-  CHECK_ERROR(ops::attention(q, q, q, Tensor::zeros({3, 4, 5}), 1), "attention");
-  CHECK_ERROR(ops::attention(q, q, q, Tensor::zeros({5, 2, 3, 4, 4}), 1), "bias has shape");
-  CHECK_ERROR(ops::attention(q, q, q, Tensor::zeros({4, 4}, DType::kF64), 1), "expected one dtype");
+  CHECK_ERROR(ops::attention(q, q, q, make::zeros({3, 4, 5}), 1), "attention");
+  CHECK_ERROR(ops::attention(q, q, q, make::zeros({5, 2, 3, 4, 4}), 1), "bias has shape");
+  CHECK_ERROR(ops::attention(q, q, q, make::zeros({4, 4}, DType::kF64), 1), "expected one dtype");
 }

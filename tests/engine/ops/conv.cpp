@@ -51,9 +51,9 @@ void check_against_reference(const Case& at) {
 }  // namespace
 
 TEST_CASE("conv2d: numbers by hand") {
-  const Tensor x = Tensor::from<double>({1, 1, 3, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9});
-  const Tensor w = Tensor::from<double>({1, 1, 2, 2}, {1, 0, 0, 10});
-  const Tensor bias = Tensor::from<double>({1}, {100});
+  const Tensor x = make::from<double>({1, 1, 3, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9});
+  const Tensor w = make::from<double>({1, 1, 2, 2}, {1, 0, 0, 10});
+  const Tensor bias = make::from<double>({1}, {100});
   // y[i][j] = 100 + x[i][j] + 10 * x[i+1][j+1]
   CHECK(ops::conv2d(x, w, bias, {}).to_vector<double>() == std::vector<double>{151, 162, 184, 195});
   // A zero row above and a zero column to the left, stride 2.
@@ -63,7 +63,7 @@ TEST_CASE("conv2d: numbers by hand") {
   CHECK(ops::conv2d(x, w, Tensor(), params).to_vector<double>() ==
         std::vector<double>{10, 30, 70, 95});
   // Each dy adds 1 at its own cell and 10 at the one below and to the right.
-  const Tensor dy = Tensor::from<double>({1, 1, 2, 2}, {1, 2, 3, 4});
+  const Tensor dy = make::from<double>({1, 1, 2, 2}, {1, 2, 3, 4});
   CHECK(ops::conv2d_backward_input(dy, w, x.shape(), {}).to_vector<double>() ==
         std::vector<double>{1, 2, 0, 3, 14, 20, 0, 30, 40});
   const auto grads = ops::conv2d_backward_weight(x, dy, w.shape(), true, {});
@@ -72,8 +72,8 @@ TEST_CASE("conv2d: numbers by hand") {
 }
 
 TEST_CASE("conv2d: groups see their own channels only") {
-  const Tensor x = Tensor::from<double>({1, 4, 1, 1}, {1, 2, 3, 4});
-  const Tensor w = Tensor::from<double>({2, 2, 1, 1}, {1, 10, 100, 1000});
+  const Tensor x = make::from<double>({1, 4, 1, 1}, {1, 2, 3, 4});
+  const Tensor w = make::from<double>({2, 2, 1, 1}, {1, 10, 100, 1000});
   CHECK(ops::conv2d(x, w, Tensor(), Conv2dParams::same(1, 0, 2)).to_vector<double>() ==
         std::vector<double>{21, 4300});
 }
@@ -167,7 +167,7 @@ TEST_CASE("conv2d: any strides in memory") {
 TEST_CASE("conv2d: an empty batch") {
   for (const int64_t groups : {1, 4}) {
     const Conv2dParams params = Conv2dParams::same(1, 1, groups);
-    const Tensor x = Tensor::empty({0, 4, 5, 5}),
+    const Tensor x = make::empty({0, 4, 5, 5}),
                  w = random_tensor({4, 4 / groups, 3, 3}, 1, -1, 1, DType::kF32);
     const Tensor y = ops::conv2d(x, w, Tensor(), params);
     CHECK(y.shape() == Shape{0, 4, 5, 5});
@@ -244,17 +244,17 @@ TEST_CASE("conv2d: shapes alone on meta") {
 }
 
 TEST_CASE("conv2d: errors name the op, what was got and what was expected") {
-  const Tensor x = Tensor::zeros({1, 4, 5, 5}), w = Tensor::zeros({6, 4, 3, 3});
+  const Tensor x = make::zeros({1, 4, 5, 5}), w = make::zeros({6, 4, 3, 3});
   const auto run = [&](const Tensor& a, const Tensor& b, const Conv2dParams& p = {}) {
     return ops::conv2d(a, b, Tensor(), p);
   };
-  CHECK_ERROR(run(Tensor::zeros({4, 5, 5}), w), "conv2d: got an input of shape (4,5,5)");
-  CHECK_ERROR(run(x, Tensor::zeros({6, 4})), "conv2d: got a weight of shape (6,4)");
-  CHECK_ERROR(run(x, Tensor::zeros({6, 3, 3, 3})), "got 4 input channels, expected 3");
-  CHECK_ERROR(run(x, Tensor::zeros({5, 2, 3, 3}), Conv2dParams::same(1, 0, 2)),
+  CHECK_ERROR(run(make::zeros({4, 5, 5}), w), "conv2d: got an input of shape (4,5,5)");
+  CHECK_ERROR(run(x, make::zeros({6, 4})), "conv2d: got a weight of shape (6,4)");
+  CHECK_ERROR(run(x, make::zeros({6, 3, 3, 3})), "got 4 input channels, expected 3");
+  CHECK_ERROR(run(x, make::zeros({5, 2, 3, 3}), Conv2dParams::same(1, 0, 2)),
               "got 5 output channels, expected a multiple of 2 groups");
-  CHECK_ERROR(run(x, Tensor::zeros({6, 4, 6, 3})), "the kernel spans 6 rows");
-  CHECK_ERROR(run(x, Tensor::zeros({6, 4, 3, 6})), "the kernel spans 6 columns");
+  CHECK_ERROR(run(x, make::zeros({6, 4, 6, 3})), "the kernel spans 6 rows");
+  CHECK_ERROR(run(x, make::zeros({6, 4, 3, 6})), "the kernel spans 6 columns");
   CHECK_ERROR(run(x, w, Conv2dParams::same(0, 0)), "got stride 0, expected at least 1");
   CHECK_ERROR(run(x, w, Conv2dParams::same(1, -1)), "got padding -1, expected at least 0");
   CHECK_ERROR(run(x, w, Conv2dParams::same(1, 0, 0)), "got groups 0, expected at least 1");
@@ -263,9 +263,9 @@ TEST_CASE("conv2d: errors name the op, what was got and what was expected") {
   CHECK_ERROR(run(x, w, flat), "got dilation 0, expected at least 1");
   CHECK_ERROR(run(x, w.to(DType::kF64)), "got f32 and f64");
   CHECK_ERROR(run(x.to(DType::kI32), w), "got i32, expected f32 or f64");
-  CHECK_ERROR(ops::conv2d(x, w, Tensor::zeros({5}), {}), "bias has shape (5), expected (6)");
-  CHECK_ERROR(ops::conv2d_backward_input(Tensor::zeros({1, 6, 4, 4}), w, x.shape(), {}),
+  CHECK_ERROR(ops::conv2d(x, w, make::zeros({5}), {}), "bias has shape (5), expected (6)");
+  CHECK_ERROR(ops::conv2d_backward_input(make::zeros({1, 6, 4, 4}), w, x.shape(), {}),
               "conv2d_backward_input: dy has shape (1,6,4,4), expected (1,6,3,3)");
-  CHECK_ERROR(ops::conv2d_backward_weight(x, Tensor::zeros({1, 6, 4, 4}), w.shape(), false, {}),
+  CHECK_ERROR(ops::conv2d_backward_weight(x, make::zeros({1, 6, 4, 4}), w.shape(), false, {}),
               "conv2d_backward_weight: dy has shape (1,6,4,4), expected (1,6,3,3)");
 }

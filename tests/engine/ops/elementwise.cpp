@@ -41,7 +41,7 @@ std::vector<Tensor> layouts(const Tensor& x) {
     out.push_back(x.transpose(0, last).contiguous().transpose(0, last));
     Shape wide = x.shape();
     wide[last] *= 2;
-    Tensor every_other = Tensor::zeros(wide, x.dtype()).slice(last, 0, wide[last], 2);
+    Tensor every_other = make::zeros(wide, x.dtype()).slice(last, 0, wide[last], 2);
     every_other.copy_from(x);
     out.push_back(every_other);
   }
@@ -52,10 +52,10 @@ std::vector<Tensor> layouts(const Tensor& x) {
 }  // namespace
 
 TEST_CASE("elementwise: values against hand-made numbers") {
-  const Tensor x = Tensor::from<double>({5}, {-4, -1, 0, 0.5, 7});
+  const Tensor x = make::from<double>({5}, {-4, -1, 0, 0.5, 7});
   const auto check = [&](Unary op, std::vector<double> want) {
     CAPTURE(name_of(op));
-    CHECK(error_of(ops::unary(op, x), Tensor::from<double>({5}, want)) < 1e-9);
+    CHECK(error_of(ops::unary(op, x), make::from<double>({5}, want)) < 1e-9);
   };
   check(Unary::kNeg, {4, 1, 0, -0.5, -7});
   check(Unary::kAbs, {4, 1, 0, 0.5, 7});
@@ -71,22 +71,22 @@ TEST_CASE("elementwise: values against hand-made numbers") {
   check(Unary::kSilu,
         {-0.0719448398483664, -0.268941421369995, 0, 0.311229665600927, 6.99362264163919});
   check(Unary::kGelu, {-0.000126685, -0.158655253931457, 0, 0.345731230637006, 6.99999999999});
-  const Tensor p = Tensor::from<double>({3}, {0.25, 1, 4});
-  CHECK(error_of(ops::unary(Unary::kSqrt, p), Tensor::from<double>({3}, {0.5, 1, 2})) == 0);
-  CHECK(error_of(ops::unary(Unary::kRsqrt, p), Tensor::from<double>({3}, {2, 1, 0.5})) == 0);
-  CHECK(error_of(ops::unary(Unary::kReciprocal, p), Tensor::from<double>({3}, {4, 1, 0.25})) == 0);
+  const Tensor p = make::from<double>({3}, {0.25, 1, 4});
+  CHECK(error_of(ops::unary(Unary::kSqrt, p), make::from<double>({3}, {0.5, 1, 2})) == 0);
+  CHECK(error_of(ops::unary(Unary::kRsqrt, p), make::from<double>({3}, {2, 1, 0.5})) == 0);
+  CHECK(error_of(ops::unary(Unary::kReciprocal, p), make::from<double>({3}, {4, 1, 0.25})) == 0);
   CHECK(error_of(ops::unary(Unary::kLog, p),
-                 Tensor::from<double>({3}, {-std::log(4.0), 0, std::log(4.0)})) < 1e-15);
+                 make::from<double>({3}, {-std::log(4.0), 0, std::log(4.0)})) < 1e-15);
   CHECK(error_of(ops::unary(Unary::kExp, p),
-                 Tensor::from<double>({3}, {std::exp(0.25), std::exp(1.0), std::exp(4.0)})) <
+                 make::from<double>({3}, {std::exp(0.25), std::exp(1.0), std::exp(4.0)})) <
         1e-15);
-  CHECK(error_of(ops::pow(p, 1.5), Tensor::from<double>({3}, {0.125, 1, 8})) < 1e-15);
-  CHECK(error_of(ops::clamp(x, -2, 1), Tensor::from<double>({5}, {-2, -1, 0, 0.5, 1})) == 0);
-  CHECK(error_of(ops::affine(x, 2, 1), Tensor::from<double>({5}, {-7, -1, 1, 2, 15})) == 0);
-  CHECK(error_of(ops::leaky_relu(x, 0.1), Tensor::from<double>({5}, {-0.4, -0.1, 0, 0.5, 7})) <
+  CHECK(error_of(ops::pow(p, 1.5), make::from<double>({3}, {0.125, 1, 8})) < 1e-15);
+  CHECK(error_of(ops::clamp(x, -2, 1), make::from<double>({5}, {-2, -1, 0, 0.5, 1})) == 0);
+  CHECK(error_of(ops::affine(x, 2, 1), make::from<double>({5}, {-7, -1, 1, 2, 15})) == 0);
+  CHECK(error_of(ops::leaky_relu(x, 0.1), make::from<double>({5}, {-0.4, -0.1, 0, 0.5, 7})) <
         1e-15);
-  const Tensor two = Tensor::full({1}, 2, DType::kF64), three = Tensor::full({1}, 3, DType::kF64);
-  CHECK(error_of(ops::star_relu(x, two, three), Tensor::from<double>({5}, {3, 3, 3, 3.5, 101})) ==
+  const Tensor two = make::full({1}, 2, DType::kF64), three = make::full({1}, 3, DType::kF64);
+  CHECK(error_of(ops::star_relu(x, two, three), make::from<double>({5}, {3, 3, 3, 3.5, 101})) ==
         0);
 }
 
@@ -119,7 +119,7 @@ TEST_CASE("elementwise: f32 kernels agree with the reference in f64, forward and
     CHECK(error_of(ops::clamp_backward(x, dy, -1, 2), ops::clamp_backward(f64(x), f64(dy), -1, 2)) <
           1e-6);
     CHECK(error_of(ops::affine(x, 1.5, -2), ops::affine(f64(x), 1.5, -2)) < 1e-6);
-    const Tensor s = Tensor::full({1}, 0.9), b = Tensor::full({1}, -0.4);
+    const Tensor s = make::full({1}, 0.9), b = make::full({1}, -0.4);
     CHECK(error_of(ops::star_relu(x, s, b), ops::star_relu(f64(x), f64(s), f64(b))) < 1e-6);
     const auto got = ops::star_relu_backward(x, s, dy);
     const auto want = ops::star_relu_backward(f64(x), f64(s), f64(dy));
@@ -132,7 +132,7 @@ TEST_CASE("elementwise: f32 kernels agree with the reference in f64, forward and
 
 TEST_CASE("elementwise: exact GELU in f32 is within 1e-6 everywhere, and its tail is relative") {
   const int64_t n = 40001;
-  Tensor x = Tensor::empty({n});
+  Tensor x = make::empty({n});
   for (int64_t i = 0; i < n; ++i)
     x.data<float>()[i] = float(-10 + 20.0 * double(i) / double(n - 1));
   const Tensor y = ops::unary(Unary::kGelu, x), want = ops::unary(Unary::kGelu, f64(x));
@@ -157,7 +157,7 @@ TEST_CASE("elementwise: every instruction set gives the same functions") {
       const Unary op = static_cast<Unary>(i);
       CAPTURE(name_of(op));
       const Tensor want = ops::unary(op, f64(x));
-      Tensor y = Tensor::full({n + 1}, 99), dx = Tensor::full({n + 1}, 99);
+      Tensor y = make::full({n + 1}, 99), dx = make::full({n + 1}, 99);
       table->forward[i](n, x.data<float>(), y.data<float>(), 0, 0);
       CHECK(error_of(y.slice(0, 0, n), want) < 1e-6);
       table->backward[i](n, x.data<float>(), y.data<float>(), dy.data<float>(), dx.data<float>(), 0,
@@ -239,7 +239,7 @@ TEST_CASE("elementwise: broadcasting in every pair of shapes") {
                   : op == Binary::kMaximum ? std::max(p, q)
                                            : std::min(p, q);
       }
-      const Tensor expected = Tensor::from<double>(shape, want);
+      const Tensor expected = make::from<double>(shape, want);
       for (const Tensor& x : layouts(a)) {
         for (const Tensor& y : layouts(b)) {
           CHECK(error_of(ops::binary(op, x, y), expected) < 1e-6);
@@ -276,11 +276,11 @@ TEST_CASE("elementwise: add_in_place adds into any layout and bumps the version"
       }
     }
     // A strided part of a larger tensor: nothing else may change.
-    Tensor whole = Tensor::zeros({4, 6}, dtype);
+    Tensor whole = make::zeros({4, 6}, dtype);
     Tensor part = whole.slice(1, 1, 6, 2);
-    ops::add_in_place(part, Tensor::full({4, 3}, 2, dtype));
-    CHECK(error_of(whole.slice(1, 0, 6, 2), Tensor::zeros({4, 3}, dtype)) == 0);
-    CHECK(error_of(part, Tensor::full({4, 3}, 2, dtype)) == 0);
+    ops::add_in_place(part, make::full({4, 3}, 2, dtype));
+    CHECK(error_of(whole.slice(1, 0, 6, 2), make::zeros({4, 3}, dtype)) == 0);
+    CHECK(error_of(part, make::full({4, 3}, 2, dtype)) == 0);
     // Onto itself.
     Tensor twice = a.clone();
     ops::add_in_place(twice, twice);
@@ -292,7 +292,7 @@ TEST_CASE("elementwise: NaN goes through, infinities are handled") {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float inf = std::numeric_limits<float>::infinity();
   for (const DType dtype : {DType::kF32, DType::kF64}) {
-    const Tensor bad = Tensor::full({19}, nan, dtype), ones = Tensor::full({19}, 1, dtype);
+    const Tensor bad = make::full({19}, nan, dtype), ones = make::full({19}, 1, dtype);
     for (int i = 0; i < kUnaries; ++i) {
       CAPTURE(name_of(static_cast<Unary>(i)));
       for (const double v : ops::unary(static_cast<Unary>(i), bad).to_vector<double>()) {
@@ -310,7 +310,7 @@ TEST_CASE("elementwise: NaN goes through, infinities are handled") {
     }
     CHECK(std::isnan(ops::clamp(bad, 0, 1).slice(0, 0, 1).item()));
     CHECK(std::isnan(ops::leaky_relu(bad, 0.1).slice(0, 0, 1).item()));
-    const Tensor ends = Tensor::from<float>({2}, {-inf, inf}).to(dtype);
+    const Tensor ends = make::from<float>({2}, {-inf, inf}).to(dtype);
     CHECK(ops::unary(Unary::kSigmoid, ends).to_vector<double>() == std::vector<double>{0, 1});
     CHECK(ops::unary(Unary::kTanh, ends).to_vector<double>() == std::vector<double>{-1, 1});
     CHECK(ops::unary(Unary::kRelu, ends).to_vector<double>() == std::vector<double>{0, inf});
@@ -319,8 +319,8 @@ TEST_CASE("elementwise: NaN goes through, infinities are handled") {
 }
 
 TEST_CASE("elementwise: where and compare") {
-  const Tensor a = Tensor::from<float>({2, 3}, {1, 2, 3, 4, 5, 6});
-  const Tensor b = Tensor::from<float>({3}, {3, 2, 1});
+  const Tensor a = make::from<float>({2, 3}, {1, 2, 3, 4, 5, 6});
+  const Tensor b = make::from<float>({3}, {3, 2, 1});
   const auto bits = [&](Compare op) { return ops::compare(op, a, b).to_vector<int64_t>(); };
   using V = std::vector<int64_t>;
   CHECK(bits(Compare::kLess) == V{1, 0, 0, 0, 0, 0});
@@ -334,12 +334,12 @@ TEST_CASE("elementwise: where and compare") {
   CHECK(with_reference([&] { return ops::where(c, a, b); }).to_vector<double>() ==
         std::vector<double>{3, 2, 3, 4, 5, 6});
   // The condition broadcasts too, over a channels-last grid.
-  const Tensor x = f32({2, 5, 3, 3}, 1), zero = Tensor::zeros({});
+  const Tensor x = f32({2, 5, 3, 3}, 1), zero = make::zeros({});
   const Tensor mask = ops::compare(Compare::kLess, f32({2, 1, 3, 3}, 2), zero);
   const Tensor got = ops::where(mask, x.channels_last(), zero);
   CHECK(got.is_channels_last());
   CHECK(error_of(got, with_reference([&] { return ops::where(mask, x, zero); })) == 0);
-  const Tensor ids = Tensor::from<int64_t>({3}, {1, 2, 3}), two = Tensor::from<int64_t>({}, {2});
+  const Tensor ids = make::from<int64_t>({3}, {1, 2, 3}), two = make::from<int64_t>({}, {2});
   CHECK(ops::compare(Compare::kEqual, ids, two).to_vector<int64_t>() == V{0, 1, 0});
   CHECK(with_reference([&] {
           return ops::compare(Compare::kEqual, ids, two);
@@ -347,8 +347,8 @@ TEST_CASE("elementwise: where and compare") {
 }
 
 TEST_CASE("elementwise: empty and shape-only tensors") {
-  CHECK(ops::unary(Unary::kGelu, Tensor::zeros({0, 3})).shape() == Shape{0, 3});
-  CHECK(ops::add(Tensor::zeros({0, 3}), Tensor::zeros({3})).shape() == Shape{0, 3});
+  CHECK(ops::unary(Unary::kGelu, make::zeros({0, 3})).shape() == Shape{0, 3});
+  CHECK(ops::add(make::zeros({0, 3}), make::zeros({3})).shape() == Shape{0, 3});
   const Tensor meta = Tensor::empty({2, 8, 5, 5}, DType::kF32, kMeta, MemoryFormat::kChannelsLast);
   const Tensor y =
       ops::add(ops::unary(Unary::kRelu, meta), Tensor::empty({8, 1, 1}, DType::kF32, kMeta));
@@ -358,8 +358,8 @@ TEST_CASE("elementwise: empty and shape-only tensors") {
 }
 
 TEST_CASE("elementwise: errors name the operator, what was got and what was expected") {
-  const Tensor a = Tensor::zeros({2, 3}), b = Tensor::zeros({4, 3});
-  const Tensor d = Tensor::zeros({2, 3}, DType::kF64), i = Tensor::zeros({2, 3}, DType::kI64);
+  const Tensor a = make::zeros({2, 3}), b = make::zeros({4, 3});
+  const Tensor d = make::zeros({2, 3}, DType::kF64), i = make::zeros({2, 3}, DType::kI64);
   CHECK_ERROR(ops::add(a, b), "add: shapes (2,3) and (4,3) do not broadcast");
   CHECK_ERROR(ops::add(a, d), "add: got f32 and f64");
   CHECK_ERROR(ops::add(i, i), "add: got i64, expected f32 or f64");

@@ -13,7 +13,7 @@ namespace {
 Tensor count_up(const Shape& shape, DType dtype = DType::kF32) {
   std::vector<double> values(size_t(shape.numel()));
   for (size_t i = 0; i < values.size(); ++i) values[i] = double(i);
-  return Tensor::from<double>(shape, values).to(dtype);
+  return make::from<double>(shape, values).to(dtype);
 }
 
 double dot(const Tensor& a, const Tensor& b) {
@@ -119,21 +119,21 @@ TEST_CASE("layout: roll turns around, forwards and backwards") {
   const Tensor rolled = ops::roll(grid, {-3, 2}, {2, 3});
   CHECK(rolled.is_channels_last());
   CHECK(error_of(ops::roll(rolled, {3, -2}, {2, 3}), grid) == 0);
-  CHECK(ops::roll(Tensor::zeros({0, 3}), {1}, {0}).shape() == Shape{0, 3});
+  CHECK(ops::roll(make::zeros({0, 3}), {1}, {0}).shape() == Shape{0, 3});
   CHECK_ERROR(ops::roll(x, {1}, {0, 1}), "roll: got 1 shifts for 2 dimensions");
   CHECK_ERROR(ops::roll(x, {1, 1}, {1, -1}), "roll: dimension 1 is listed twice");
 }
 
 TEST_CASE("layout: gather takes rows, its backward adds them up") {
-  const Tensor x = count_up({3, 2}), rows = Tensor::from<int64_t>({4}, {2, 0, 2, 1});
+  const Tensor x = count_up({3, 2}), rows = make::from<int64_t>({4}, {2, 0, 2, 1});
   CHECK(ops::gather(x, 0, rows).to_vector<double>() == V{4, 5, 0, 1, 4, 5, 2, 3});
-  CHECK(ops::gather(x, 1, Tensor::from<int64_t>({3}, {1, 1, 0})).to_vector<double>() ==
+  CHECK(ops::gather(x, 1, make::from<int64_t>({3}, {1, 1, 0})).to_vector<double>() ==
         V{1, 1, 0, 3, 3, 2, 5, 5, 4});
   CHECK(ops::gather_backward(count_up({4, 2}), {3, 2}, 0, rows).to_vector<double>() ==
         V{2, 3, 6, 7, 4, 6});
   const Tensor grid = random_tensor({2, 5, 3, 4}, 1).channels_last();
   for (int dim = 0; dim < 4; ++dim) {
-    const Tensor at = Tensor::from<int64_t>({5}, {1, 0, 1, 1, 0});
+    const Tensor at = make::from<int64_t>({5}, {1, 0, 1, 1, 0});
     const Tensor y = ops::gather(grid, dim, at);
     const Tensor v = random_tensor(y.shape(), 2);
     for (int i = 0; i < 5; ++i) {
@@ -144,9 +144,9 @@ TEST_CASE("layout: gather takes rows, its backward adds them up") {
         ops::gather_backward(v.transpose(0, 1).contiguous().transpose(0, 1), grid.shape(), dim, at);
     CHECK(dot(y, v) == doctest::Approx(dot(grid, back)).epsilon(1e-12));
   }
-  CHECK_ERROR(ops::gather(x, 0, Tensor::from<int64_t>({2}, {0, 3})),
+  CHECK_ERROR(ops::gather(x, 0, make::from<int64_t>({2}, {0, 3})),
               "gather: index 3 at position 1, expected 0 to 2");
-  CHECK_ERROR(ops::gather(x, 0, Tensor::from<int64_t>({1}, {-1})), "gather: index -1");
+  CHECK_ERROR(ops::gather(x, 0, make::from<int64_t>({1}, {-1})), "gather: index -1");
   CHECK_ERROR(ops::gather(x, 0, x), "gather: got indices f32 of shape (3,2)");
 }
 

@@ -18,7 +18,7 @@ Tensor f32(const Tensor& x) {
 Tensor with_gaps(const Tensor& x) {
   Shape wide = x.shape();
   wide[-1] += 3;
-  Tensor out = Tensor::zeros(wide, x.dtype()).slice(x.rank() - 1, 2, 2 + x.size(-1));
+  Tensor out = make::zeros(wide, x.dtype()).slice(x.rank() - 1, 2, 2 + x.size(-1));
   out.copy_from(x);
   return out;
 }
@@ -29,7 +29,7 @@ Tensor turned(const Tensor& x) {
 Tensor scattered(const Tensor& x) {
   Shape wide = x.shape();
   wide[-1] *= 2;
-  Tensor out = Tensor::zeros(wide, x.dtype()).slice(x.rank() - 1, 0, wide[-1], 2);
+  Tensor out = make::zeros(wide, x.dtype()).slice(x.rank() - 1, 0, wide[-1], 2);
   out.copy_from(x);
   return out;
 }
@@ -130,7 +130,7 @@ TEST_CASE("matmul: a broadcast view inside a matrix, NaN, and no terms") {
   CHECK(std::isnan(y[0]));
   CHECK_FALSE(std::isnan(y[30]));
   for (const float v :
-       ops::matmul(Tensor::zeros({2, 0}), Tensor::zeros({0, 3})).to_vector<float>()) {
+       ops::matmul(make::zeros({2, 0}), make::zeros({0, 3})).to_vector<float>()) {
     CHECK(v == 0);
   }
 }
@@ -162,7 +162,7 @@ TEST_CASE("linear and its gradients: f32 against f64, tokens, grids and slices")
     compare(random_tensor({40}, 1, -1, 1, DType::kF32), 30, with_bias);
     compare(random_tensor({1, 784}, 1, -1, 1, DType::kF32), 10, with_bias);
     compare(random_tensor({700, 40}, 1, -1, 1, DType::kF32), 30, with_bias);
-    compare(Tensor::zeros({0, 40}), 30, with_bias);
+    compare(make::zeros({0, 40}), 30, with_bias);
     // A grid channels last, its channels moved to the end: no copy.
     compare(
         random_tensor({2, 24, 5, 7}, 1, -1, 1, DType::kF32).channels_last().permute({0, 2, 3, 1}),
@@ -176,13 +176,13 @@ TEST_CASE("linear and its gradients: f32 against f64, tokens, grids and slices")
 }
 
 TEST_CASE("linear: hand-made numbers and a gradient in another order") {
-  const Tensor x = Tensor::from<double>({2, 2}, {1, 2, 3, 4});
-  const Tensor w = Tensor::from<double>({3, 2}, {1, 0, 0, 1, 1, -1});
-  const Tensor b = Tensor::from<double>({3}, {10, 20, 30});
+  const Tensor x = make::from<double>({2, 2}, {1, 2, 3, 4});
+  const Tensor w = make::from<double>({3, 2}, {1, 0, 0, 1, 1, -1});
+  const Tensor b = make::from<double>({3}, {10, 20, 30});
   const std::vector<double> want{11, 22, 29, 13, 24, 29};
   CHECK(ops::linear(x, w, b).to_vector<double>() == want);
   CHECK(ops::linear(f32(x), f32(w), f32(b)).to_vector<double>() == want);
-  const Tensor dy = Tensor::from<double>({3, 2}, {1, 4, 2, 5, 3, 6}).transpose(0, 1);
+  const Tensor dy = make::from<double>({3, 2}, {1, 4, 2, 5, 3, 6}).transpose(0, 1);
   for (const bool single : {false, true}) {
     const auto as = [&](const Tensor& t) { return single ? f32(t) : t; };
     const auto g = ops::linear_backward(as(x), as(w), as(dy), true, true, true);
@@ -204,15 +204,15 @@ TEST_CASE("matmul and linear: multiply-adds are counted without computing") {
 }
 
 TEST_CASE("matmul and linear: errors") {
-  const Tensor a = Tensor::zeros({2, 3});
-  CHECK_ERROR(ops::matmul(a, Tensor::zeros({4, 2})), "matmul: got (2,3) and (4,2)");
-  CHECK_ERROR(ops::matmul(a, Tensor::zeros({3})), "matmul: got (2,3) and (3)");
-  CHECK_ERROR(ops::matmul(Tensor::zeros({2, 2, 3}), Tensor::zeros({3, 3, 2})), "matmul");
-  CHECK_ERROR(ops::matmul(a, Tensor::zeros({3, 2}, DType::kF64)), "expected one dtype");
+  const Tensor a = make::zeros({2, 3});
+  CHECK_ERROR(ops::matmul(a, make::zeros({4, 2})), "matmul: got (2,3) and (4,2)");
+  CHECK_ERROR(ops::matmul(a, make::zeros({3})), "matmul: got (2,3) and (3)");
+  CHECK_ERROR(ops::matmul(make::zeros({2, 2, 3}), make::zeros({3, 3, 2})), "matmul");
+  CHECK_ERROR(ops::matmul(a, make::zeros({3, 2}, DType::kF64)), "expected one dtype");
   CHECK_ERROR(ops::matmul(a.to(DType::kI64), a.to(DType::kI64)), "expected f32 or f64");
-  CHECK_ERROR(ops::linear(a, Tensor::zeros({4, 2}), {}), "linear: got x of shape (2,3)");
-  CHECK_ERROR(ops::linear(a, Tensor::zeros({4, 3}), Tensor::zeros({3})), "bias has shape (3)");
-  CHECK_ERROR(ops::linear(a, Tensor::zeros({3}), {}), "(out,in)");
-  CHECK_ERROR(ops::linear_backward(a, Tensor::zeros({4, 3}), Tensor::zeros({2, 3}), 1, 1, 1),
+  CHECK_ERROR(ops::linear(a, make::zeros({4, 2}), {}), "linear: got x of shape (2,3)");
+  CHECK_ERROR(ops::linear(a, make::zeros({4, 3}), make::zeros({3})), "bias has shape (3)");
+  CHECK_ERROR(ops::linear(a, make::zeros({3}), {}), "(out,in)");
+  CHECK_ERROR(ops::linear_backward(a, make::zeros({4, 3}), make::zeros({2, 3}), 1, 1, 1),
               "dy has shape (2,3), expected (2,4)");
 }

@@ -58,15 +58,15 @@ void compare_batch(const Tensor& x, bool affine) {
 
 TEST_CASE("batch_norm: hand-made numbers and running statistics") {
   // Channel 0: 1 3 5 7, mean 4, variance 5; channel 1: constant 2.
-  const Tensor x = Tensor::from<double>({4, 2}, {1, 2, 3, 2, 5, 2, 7, 2});
-  const Tensor w = Tensor::from<double>({2}, {2, 3}), b = Tensor::from<double>({2}, {0.5, -1});
+  const Tensor x = make::from<double>({4, 2}, {1, 2, 3, 2, 5, 2, 7, 2});
+  const Tensor w = make::from<double>({2}, {2, 3}), b = make::from<double>({2}, {0.5, -1});
   for (const DType dtype : {DType::kF64, DType::kF32}) {
-    Tensor mean = Tensor::zeros({2}, dtype), var = Tensor::full({2}, 1, dtype);
+    Tensor mean = make::zeros({2}, dtype), var = make::full({2}, 1, dtype);
     const uint64_t version = mean.version();
     const auto y = ops::batch_norm_train(x.to(dtype), w.to(dtype), b.to(dtype), mean, var, 0.1, 0);
     const double step = 2 / std::sqrt(5.0);
     const Tensor first = y.output.slice(1, 0, 1);
-    CHECK(error_of(first, Tensor::from<double>({4, 1}, {0.5 - 3 * step, 0.5 - step, 0.5 + step,
+    CHECK(error_of(first, make::from<double>({4, 1}, {0.5 - 3 * step, 0.5 - step, 0.5 + step,
                                                         0.5 + 3 * step})) < 1e-6);
     CHECK(mean.to_vector<double>()[0] == doctest::Approx(0.4));
     CHECK(var.to_vector<double>()[0] == doctest::Approx(0.9 + 0.1 * 20.0 / 3));
@@ -74,8 +74,8 @@ TEST_CASE("batch_norm: hand-made numbers and running statistics") {
     const auto e = ops::batch_norm_train(x.to(dtype), w.to(dtype), b.to(dtype), {}, {}, 0.1, 1e-5);
     for (const double v : e.output.slice(1, 1, 2).to_vector<double>())
       CHECK(v == doctest::Approx(-1));
-    const Tensor eval = ops::batch_norm_eval(x.to(dtype), {}, {}, Tensor::full({2}, 1, dtype),
-                                             Tensor::full({2}, 4, dtype), 0);
+    const Tensor eval = ops::batch_norm_eval(x.to(dtype), {}, {}, make::full({2}, 1, dtype),
+                                             make::full({2}, 4, dtype), 0);
     CHECK(eval.to_vector<double>() == std::vector<double>{0, 0.5, 1, 0.5, 2, 0.5, 3, 0.5});
   }
 }
@@ -100,8 +100,8 @@ TEST_CASE("batch_norm: f32 kernels against f64 over channels and orders in memor
 TEST_CASE("batch_norm: results come channels last, an empty batch evaluates") {
   const auto y = ops::batch_norm_train(random32({2, 3, 4, 5}, 1), {}, {}, {}, {}, 0.1, 1e-5);
   CHECK(y.output.is_channels_last());
-  const Tensor zero = Tensor::zeros({3}), one = Tensor::full({3}, 1);
-  const Tensor empty = Tensor::zeros({0, 3, 4, 5});
+  const Tensor zero = make::zeros({3}), one = make::full({3}, 1);
+  const Tensor empty = make::zeros({0, 3, 4, 5});
   CHECK(ops::batch_norm_eval(empty, {}, {}, zero, one, 0).shape() == empty.shape());
   const auto grads = ops::batch_norm_eval_backward(empty, one, zero, one, empty, true, 0);
   CHECK(grads.dweight.to_vector<float>() == std::vector<float>{0, 0, 0});
@@ -134,11 +134,11 @@ TEST_CASE("norms: the first value may be an outlier") {
 }
 
 TEST_CASE("layer_norm: hand-made numbers") {
-  const Tensor x = Tensor::from<double>({2, 4}, {1, 3, 5, 7, 2, 2, 2, 2});
-  const Tensor w = Tensor::full({4}, 2, DType::kF64), b = Tensor::full({4}, 1, DType::kF64);
+  const Tensor x = make::from<double>({2, 4}, {1, 3, 5, 7, 2, 2, 2, 2});
+  const Tensor w = make::full({4}, 2, DType::kF64), b = make::full({4}, 1, DType::kF64);
   const double step = 2 / std::sqrt(5.0 + 1e-6);
   const Tensor want =
-      Tensor::from<double>({2, 4}, {1 - 3 * step, 1 - step, 1 + step, 1 + 3 * step, 1, 1, 1, 1});
+      make::from<double>({2, 4}, {1 - 3 * step, 1 - step, 1 + step, 1 + 3 * step, 1, 1, 1, 1});
   for (const DType dtype : {DType::kF64, DType::kF32}) {
     const auto y = ops::layer_norm(x.to(dtype), w.to(dtype), b.to(dtype), 1e-6);
     CHECK(error_of(y.output, want) < 1e-6);
@@ -173,7 +173,7 @@ TEST_CASE("layer_norm: f32 kernels against f64, tokens and grids") {
     }
     compare(random32({8, 196, 64}, 1), 2, affine);
     compare(random32({4, 64, 9}, 1).transpose(1, 2), -1, affine);
-    compare(Tensor::zeros({0, 5, 16}), -1, affine);
+    compare(make::zeros({0, 5, 16}), -1, affine);
   }
   CHECK(ops::layer_norm(random32({2, 3, 4, 5}, 1), {}, {}, 1e-6, 1).output.is_channels_last());
   CHECK(fallbacks.empty());
@@ -236,20 +236,20 @@ TEST_CASE("norms: the same threads give the same bits") {
 }
 
 TEST_CASE("norms: errors and shape-only tensors") {
-  const Tensor x = Tensor::zeros({2, 4, 3, 3}), c4 = Tensor::zeros({4}), c3 = Tensor::zeros({3});
-  CHECK_ERROR(ops::batch_norm_train(Tensor::zeros({2, 4, 3}), {}, {}, {}, {}, 0.1, 0),
+  const Tensor x = make::zeros({2, 4, 3, 3}), c4 = make::zeros({4}), c3 = make::zeros({3});
+  CHECK_ERROR(ops::batch_norm_train(make::zeros({2, 4, 3}), {}, {}, {}, {}, 0.1, 0),
               "batch_norm_train: got shape (2,4,3)");
   CHECK_ERROR(ops::batch_norm_train(x, c3, {}, {}, {}, 0.1, 0),
               "weight has shape (3), expected (4)");
   CHECK_ERROR(ops::batch_norm_train(x, {}, {}, c3, {}, 0.1, 0), "running_mean has shape (3)");
-  CHECK_ERROR(ops::batch_norm_train(Tensor::zeros({1, 4}), {}, {}, {}, {}, 0.1, 0),
+  CHECK_ERROR(ops::batch_norm_train(make::zeros({1, 4}), {}, {}, {}, {}, 0.1, 0),
               "expected two values or more a channel");
   CHECK_ERROR(ops::batch_norm_eval(x, {}, {}, {}, c4, 0), "running_mean is undefined");
   CHECK_ERROR(ops::batch_norm_eval(x, {}, {}, c4, c4.to(DType::kF64), 0), "expected one dtype");
   CHECK_ERROR(ops::layer_norm(x, {}, {}, 0, 2), "layer_norm: got channel_dim 2");
   CHECK_ERROR(ops::layer_norm(x, c4, {}, 0), "weight has shape (4), expected (3)");
   CHECK_ERROR(ops::group_norm(x, 3, {}, {}, 0), "group_norm: got 3 groups");
-  CHECK_ERROR(ops::group_norm(Tensor::zeros({2, 4}), 2, {}, {}, 0), "expected (N,C,H,W)");
+  CHECK_ERROR(ops::group_norm(make::zeros({2, 4}), 2, {}, {}, 0), "expected (N,C,H,W)");
   CHECK_ERROR(ops::layer_norm_backward(x, {}, c4, c4, x, false, 1),
               "mean has shape (4), expected (18)");
   const Tensor meta = Tensor::empty({2, 4, 3, 3}, DType::kF32, kMeta);

@@ -10,7 +10,7 @@ using namespace kintsugi::test;
 namespace {
 
 Tensor number(double value, DType dtype = DType::kF64) {
-  return Tensor::full({1}, value, dtype);
+  return make::full({1}, value, dtype);
 }
 
 }  // namespace
@@ -76,14 +76,14 @@ TEST_CASE("optimize: f32 agrees with f64, gradients in another order of memory, 
 }
 
 TEST_CASE("optimize: errors") {
-  Tensor p = Tensor::zeros({2}), v = Tensor::zeros({3});
-  CHECK_ERROR(ops::sgd_step(p, Tensor::zeros({3}), v, {.lr = 1}),
+  Tensor p = make::zeros({2}), v = make::zeros({3});
+  CHECK_ERROR(ops::sgd_step(p, make::zeros({3}), v, {.lr = 1}),
               "sgd_step: the gradient has shape (3), expected (2)");
   CHECK_ERROR(ops::adamw_step(p, p, v, p, {.lr = 1}), "adamw_step: the mean has shape (3)");
   CHECK_ERROR(ops::adamw_step(p, p, p, p, {.lr = 1, .t = 0}), "adamw_step: got step number 0");
-  Tensor wide = Tensor::zeros({2, 3}), turned = Tensor::zeros({3, 2}).transpose(0, 1);
+  Tensor wide = make::zeros({2, 3}), turned = make::zeros({3, 2}).transpose(0, 1);
   CHECK_ERROR(ops::sgd_step(wide, wide, turned, {.lr = 1}), "sgd_step: the velocity has strides");
-  Tensor gaps = Tensor::zeros({4}).slice(0, 0, 4, 2);
+  Tensor gaps = make::zeros({4}).slice(0, 0, 4, 2);
   CHECK_ERROR(ops::ema_step(gaps, p, 0.5), "expected no gaps");
-  CHECK_ERROR(ops::ema_step(p, Tensor::zeros({2}, DType::kF64), 0.5), "ema_step: got f32 and f64");
+  CHECK_ERROR(ops::ema_step(p, make::zeros({2}, DType::kF64), 0.5), "ema_step: got f32 and f64");
 }

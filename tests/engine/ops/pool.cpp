@@ -45,12 +45,12 @@ void check_against_reference(const Shape& shape, const Pool2dParams& params) {
 }  // namespace
 
 TEST_CASE("pool: numbers by hand") {
-  const Tensor x = Tensor::from<double>({1, 1, 3, 3}, {1, 2, 3, 6, 5, 4, 7, 9, 9});
+  const Tensor x = make::from<double>({1, 1, 3, 3}, {1, 2, 3, 6, 5, 4, 7, 9, 9});
   const Pool2dParams two = Pool2dParams::square(2, 1);
   const auto made = ops::max_pool2d(x, two);
   CHECK(made.output.to_vector<double>() == std::vector<double>{6, 5, 9, 9});
   CHECK(made.indices.to_vector<int32_t>() == std::vector<int32_t>{3, 4, 7, 7});
-  const Tensor dy = Tensor::from<double>({1, 1, 2, 2}, {1, 2, 3, 4});
+  const Tensor dy = make::from<double>({1, 1, 2, 2}, {1, 2, 3, 4});
   CHECK(ops::max_pool2d_backward(dy, made.indices, x.shape(), two).to_vector<double>() ==
         std::vector<double>{0, 0, 0, 1, 2, 0, 0, 7, 0});
   CHECK(ops::avg_pool2d(x, two).to_vector<double>() == std::vector<double>{3.5, 3.5, 6.75, 6.75});
@@ -63,7 +63,7 @@ TEST_CASE("pool: numbers by hand") {
 }
 
 TEST_CASE("pool: what padding counts for") {
-  const Tensor x = Tensor::from<double>({1, 1, 2, 2}, {-1, -2, -3, -4});
+  const Tensor x = make::from<double>({1, 1, 2, 2}, {-1, -2, -3, -4});
   Pool2dParams params = Pool2dParams::square(2, 2, 1);
   CHECK(ops::max_pool2d(x, params).output.to_vector<double>() ==
         std::vector<double>{-1, -2, -3, -4});  // not the zeros
@@ -87,7 +87,7 @@ TEST_CASE("pool: output extents as PyTorch's") {
   // In ceil mode a window that hangs over the padded input is divided by what it covers of that.
   Pool2dParams params = Pool2dParams::square(2, 2);
   params.ceil_mode = true;
-  const Tensor x = Tensor::full({1, 1, 3, 3}, 6, DType::kF64);
+  const Tensor x = make::full({1, 1, 3, 3}, 6, DType::kF64);
   CHECK(ops::avg_pool2d(x, params).to_vector<double>() == std::vector<double>{6, 6, 6, 6});
 }
 
@@ -130,7 +130,7 @@ TEST_CASE("pool: adaptive, fast against reference") {
 }
 
 TEST_CASE("pool: a mean over many cells keeps its digits") {
-  const Tensor x = Tensor::full({1, 16, 256, 256}, 0.1);
+  const Tensor x = make::full({1, 16, 256, 256}, 0.1);
   CHECK(std::abs(ops::adaptive_avg_pool2d(x, 1, 1).to_vector<double>()[0] - double(0.1f)) < 1e-7);
 }
 
@@ -138,7 +138,7 @@ TEST_CASE("pool: any strides in memory") {
   const Pool2dParams params = Pool2dParams::square(3, 2, 1);
   for (const DType dtype : {DType::kF32, DType::kF64}) {
     const Tensor x = random_tensor({2, 5, 6, 7}, 1, -1, 1, dtype);
-    const Tensor wide = Tensor::zeros({2, 5, 6, 14}, dtype);
+    const Tensor wide = make::zeros({2, 5, 6, 14}, dtype);
     Tensor every_other = wide.slice(3, 0, 14, 2);
     every_other.copy_from(x);
     const auto want = ops::max_pool2d(x, params);
@@ -160,7 +160,7 @@ TEST_CASE("pool: any strides in memory") {
 
 TEST_CASE("pool: NaN wins, and the first of them") {
   for (const DType dtype : {DType::kF32, DType::kF64}) {
-    Tensor x = Tensor::zeros({1, 17, 3, 3}, dtype, kCpu, MemoryFormat::kChannelsLast);
+    Tensor x = make::zeros({1, 17, 3, 3}, dtype, MemoryFormat::kChannelsLast);
     x.slice(2, 1, 2).fill(NAN);
     const auto made = ops::max_pool2d(x, Pool2dParams::square(3, 1));
     for (const double v : made.output.to_vector<double>()) CHECK(std::isnan(v));
@@ -168,7 +168,7 @@ TEST_CASE("pool: NaN wins, and the first of them") {
     for (const double v : ops::adaptive_avg_pool2d(x, 1, 1).to_vector<double>()) {
       CHECK(std::isnan(v));
     }
-    const Tensor low = Tensor::full({1, 2, 2, 2}, -INFINITY, dtype);
+    const Tensor low = make::full({1, 2, 2, 2}, -INFINITY, dtype);
     CHECK(ops::max_pool2d(low, Pool2dParams::square(2, 2)).indices.to_vector<int32_t>() ==
           std::vector<int32_t>{0, 0});
   }
@@ -176,7 +176,7 @@ TEST_CASE("pool: NaN wins, and the first of them") {
 
 TEST_CASE("pool: an empty batch, meta, and no fallback in f32") {
   const Pool2dParams params = Pool2dParams::square(2, 2);
-  const Tensor none = Tensor::empty({0, 3, 4, 4});
+  const Tensor none = make::empty({0, 3, 4, 4});
   CHECK(ops::max_pool2d(none, params).output.shape() == Shape{0, 3, 2, 2});
   CHECK(ops::avg_pool2d_backward(ops::avg_pool2d(none, params), none.shape(), params).shape() ==
         none.shape());
@@ -190,14 +190,14 @@ TEST_CASE("pool: an empty batch, meta, and no fallback in f32") {
 
   Context::current().fallbacks.clear();
   check_against_reference({2, 3, 8, 8}, Pool2dParams::square(3, 2, 1));
-  ops::adaptive_avg_pool2d_backward(ops::adaptive_avg_pool2d(Tensor::zeros({1, 3, 7, 7}), 1, 1),
+  ops::adaptive_avg_pool2d_backward(ops::adaptive_avg_pool2d(make::zeros({1, 3, 7, 7}), 1, 1),
                                     {1, 3, 7, 7});
   CHECK(Context::current().fallbacks.empty());
 }
 
 TEST_CASE("pool: errors name the op, what was got and what was expected") {
-  const Tensor x = Tensor::zeros({1, 2, 5, 5});
-  CHECK_ERROR(ops::max_pool2d(Tensor::zeros({2, 5, 5}), Pool2dParams::square(2, 2)),
+  const Tensor x = make::zeros({1, 2, 5, 5});
+  CHECK_ERROR(ops::max_pool2d(make::zeros({2, 5, 5}), Pool2dParams::square(2, 2)),
               "max_pool2d: got shape (2,5,5), expected (N,C,H,W)");
   CHECK_ERROR(ops::avg_pool2d(x, Pool2dParams::square(6, 1)),
               "avg_pool2d: the kernel spans 6 rows, expected at most the padded input's 5");
@@ -211,7 +211,7 @@ TEST_CASE("pool: errors name the op, what was got and what was expected") {
   const Pool2dParams two = Pool2dParams::square(2, 2);
   CHECK_ERROR(ops::avg_pool2d_backward(x, {1, 2, 5, 5}, two),
               "avg_pool2d_backward: dy has shape (1,2,5,5), expected (1,2,2,2)");
-  const Tensor dy = Tensor::zeros({1, 2, 2, 2});
+  const Tensor dy = make::zeros({1, 2, 2, 2});
   CHECK_ERROR(ops::max_pool2d_backward(dy, dy, {1, 2, 5, 5}, two),
               "max_pool2d_backward: got indices of f32, expected i32");
 }

@@ -62,7 +62,7 @@ TEST_CASE("reduce: every subset of dimensions, every layout, both kernels") {
     if (x.rank() == 4) layouts.push_back(x.channels_last());
     Shape wide = shape;
     wide[-1] = wide[-1] * 2 + 1;
-    layouts.push_back(Tensor::zeros(wide).slice(-1, 1, wide[-1], 2));
+    layouts.push_back(make::zeros(wide).slice(-1, 1, wide[-1], 2));
     layouts.back().copy_from(x);
     for (unsigned subset = 1; subset < (1u << shape.rank()); ++subset) {
       Dims dims;
@@ -76,7 +76,7 @@ TEST_CASE("reduce: every subset of dimensions, every layout, both kernels") {
         CAPTURE(shape.str());
         const auto want = naive(op, x, reduced);
         const Tensor exact = ops::reduce(op, f64(x), dims, true);
-        CHECK(error_of(exact, Tensor::from<double>(exact.shape(), want)) < 1e-14);
+        CHECK(error_of(exact, make::from<double>(exact.shape(), want)) < 1e-14);
         for (const Tensor& a : layouts) {
           const Tensor kept = ops::reduce(op, a, dims, true);
           CHECK(error_of(kept, exact) < 1e-6);
@@ -96,7 +96,7 @@ TEST_CASE("reduce: every subset of dimensions, every layout, both kernels") {
 
 TEST_CASE("reduce: a large f32 sum loses nothing that its result could show") {
   // 1e7 times 0.1f: a single f32 accumulator stops near 1e6 + 8 %.
-  const Tensor x = Tensor::full({10, 1000, 1000}, 0.1);
+  const Tensor x = make::full({10, 1000, 1000}, 0.1);
   const double want = 1e7 * double(0.1f);
   CHECK(std::abs(ops::sum(x).item() - want) / want < 2e-7);
   const Tensor columns = ops::sum(x, {0, 1});
@@ -135,9 +135,9 @@ TEST_CASE("reduce: NaN wins, empty sums are zero") {
       }
       CHECK(ops::argmax(x, 1).to_vector<int64_t>()[1] == at);
     }
-    CHECK(ops::sum(Tensor::zeros({0, 3}, dtype), {0}).to_vector<double>() ==
+    CHECK(ops::sum(make::zeros({0, 3}, dtype), {0}).to_vector<double>() ==
           std::vector<double>{0, 0, 0});
-    CHECK(ops::reduce(Reduce::kMax, Tensor::zeros({0, 3}, dtype), {1}).shape() == Shape{0});
+    CHECK(ops::reduce(Reduce::kMax, make::zeros({0, 3}, dtype), {1}).shape() == Shape{0});
   }
 }
 
@@ -164,7 +164,7 @@ TEST_CASE("reduce: sum_to undoes every broadcast") {
 }
 
 TEST_CASE("reduce: argmax gives the first of equals") {
-  const Tensor x = Tensor::from<float>({2, 4}, {1, 3, 3, 0, -1, -1, -2, -1});
+  const Tensor x = make::from<float>({2, 4}, {1, 3, 3, 0, -1, -1, -2, -1});
   CHECK(ops::argmax(x, 1).to_vector<int64_t>() == std::vector<int64_t>{1, 0});
   CHECK(ops::argmax(x, 0).to_vector<int64_t>() == std::vector<int64_t>{0, 0, 0, 0});
   CHECK(ops::argmax(f64(x), -1).to_vector<int64_t>() == std::vector<int64_t>{1, 0});
@@ -177,9 +177,9 @@ TEST_CASE("reduce: argmax gives the first of equals") {
 }
 
 TEST_CASE("reduce: ties share an extremum's gradient") {
-  const Tensor x = Tensor::from<float>({2, 3}, {5, 5, 1, 2, 3, 4});
+  const Tensor x = make::from<float>({2, 3}, {5, 5, 1, 2, 3, 4});
   const Tensor y = ops::reduce(Reduce::kMax, x, {1}, true);
-  const Tensor dy = Tensor::from<float>({2, 1}, {4, 6});
+  const Tensor dy = make::from<float>({2, 1}, {4, 6});
   const std::vector<double> want{2, 2, 0, 0, 0, 6};
   CHECK(ops::extremum_backward(x, y, dy).to_vector<double>() == want);
   CHECK(ops::extremum_backward(f64(x), f64(y), f64(dy)).to_vector<double>() == want);
@@ -190,14 +190,14 @@ TEST_CASE("reduce: ties share an extremum's gradient") {
 }
 
 TEST_CASE("reduce: errors") {
-  const Tensor x = Tensor::zeros({2, 3});
+  const Tensor x = make::zeros({2, 3});
   CHECK_ERROR(ops::sum(x, {2}), "sum: got dimension 2");
   CHECK_ERROR(ops::sum(x, {1, -1}), "sum: dimension 1 is listed twice");
-  CHECK_ERROR(ops::sum(Tensor::zeros({2}, DType::kI64)), "sum: got i64");
-  CHECK_ERROR(ops::mean(Tensor::zeros({0, 3}), {0}), "mean: got shape (0,3)");
+  CHECK_ERROR(ops::sum(make::zeros({2}, DType::kI64)), "sum: got i64");
+  CHECK_ERROR(ops::mean(make::zeros({0, 3}), {0}), "mean: got shape (0,3)");
   CHECK_ERROR(ops::sum_to(x, {4}), "sum_to: shape (2,3) is no broadcast of (4)");
   CHECK_ERROR(ops::sum_to(x, {1, 2, 3}), "sum_to: shape (2,3) is no broadcast of (1,2,3)");
-  CHECK_ERROR(ops::argmax(Tensor::zeros({3, 0}), 1), "argmax: got shape (3,0)");
-  CHECK_ERROR(ops::extremum_backward(x, Tensor::zeros({2}), Tensor::zeros({2})),
+  CHECK_ERROR(ops::argmax(make::zeros({3, 0}), 1), "argmax: got shape (3,0)");
+  CHECK_ERROR(ops::extremum_backward(x, make::zeros({2}), make::zeros({2})),
               "extremum_backward: y has shape (2)");
 }

@@ -16,7 +16,7 @@ constexpr Interpolation kAll[] = {Interpolation::kNearest, Interpolation::kBilin
                                   Interpolation::kBicubic};
 
 Tensor line(const V& values) {
-  return Tensor::from<double>({1, 1, 1, int64_t(values.size())}, values);
+  return make::from<double>({1, 1, 1, int64_t(values.size())}, values);
 }
 
 }  // namespace
@@ -40,8 +40,8 @@ TEST_CASE("resize: constants stay, the same size is the identity, ramps stay ram
   const Tensor x = random_tensor({2, 3, 5, 7}, 1);
   for (const Interpolation how : kAll) {
     CHECK(error_of(ops::resize2d(x, 5, 7, how), x) < 1e-15);
-    CHECK(error_of(ops::resize2d(Tensor::full({1, 2, 5, 7}, 3, DType::kF64), 9, 4, how),
-                   Tensor::full({1, 2, 9, 4}, 3, DType::kF64)) < 1e-14);
+    CHECK(error_of(ops::resize2d(make::full({1, 2, 5, 7}, 3, DType::kF64), 9, 4, how),
+                   make::full({1, 2, 9, 4}, 3, DType::kF64)) < 1e-14);
   }
   const Tensor up = ops::resize2d(line({0, 1, 2, 3, 4, 5, 6, 7}), 1, 16, Interpolation::kBilinear);
   for (int64_t i = 1; i < 15; ++i) {
@@ -75,7 +75,7 @@ TEST_CASE("resize: f32 kernels agree with the reference, the backward is the adj
 }
 
 TEST_CASE("resize: errors") {
-  const Tensor x = Tensor::zeros({1, 2, 3, 3});
+  const Tensor x = make::zeros({1, 2, 3, 3});
   CHECK_ERROR(ops::resize2d(x, 0, 3, Interpolation::kNearest), "resize2d: got (1,2,3,3) to 0x3");
   CHECK_ERROR(ops::resize2d(x.view({2, 9}), 1, 1, Interpolation::kNearest),
               "resize2d: got shape (2,9)");

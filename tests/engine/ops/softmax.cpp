@@ -18,12 +18,12 @@ Tensor f32(const Tensor& x) {
 }  // namespace
 
 TEST_CASE("softmax: hand-made numbers") {
-  const Tensor x = Tensor::from<double>({1, 3}, {0, std::log(2.0), std::log(5.0)});
-  const Tensor want = Tensor::from<double>({1, 3}, {0.125, 0.25, 0.625});
+  const Tensor x = make::from<double>({1, 3}, {0, std::log(2.0), std::log(5.0)});
+  const Tensor want = make::from<double>({1, 3}, {0.125, 0.25, 0.625});
   CHECK(error_of(ops::softmax(x, 1), want) < 1e-15);
   CHECK(error_of(ops::softmax(f32(x), 1), want) < 1e-6);
   const Tensor logs =
-      Tensor::from<double>({1, 3}, {std::log(0.125), std::log(0.25), std::log(0.625)});
+      make::from<double>({1, 3}, {std::log(0.125), std::log(0.25), std::log(0.625)});
   CHECK(error_of(ops::log_softmax(x, 1), logs) < 1e-15);
   CHECK(error_of(ops::log_softmax(f32(x), 1), logs) < 1e-6);
 }
@@ -75,7 +75,7 @@ TEST_CASE("softmax: grids channels last, views and gradients in another order") 
 
 TEST_CASE("softmax: large values do not overflow, NaN stays in its row, empty is empty") {
   for (const DType dtype : {DType::kF32, DType::kF64}) {
-    Tensor x = Tensor::full({3, 40}, 1e4, dtype);
+    Tensor x = make::full({3, 40}, 1e4, dtype);
     const Tensor second = x.slice(0, 1, 2).slice(1, 3, 4);
     Tensor(second).fill(kNaN);
     for (const auto& y : {ops::softmax(x, 1), ops::log_softmax(x, 1)}) {
@@ -85,20 +85,20 @@ TEST_CASE("softmax: large values do not overflow, NaN stays in its row, empty is
       }
     }
     CHECK(ops::softmax(x, 1).to_vector<double>()[0] == doctest::Approx(1.0 / 40));
-    CHECK(ops::softmax(Tensor::empty({0, 4}, dtype), 1).shape() == Shape{0, 4});
-    CHECK(ops::softmax(Tensor::empty({4, 0}, dtype), 1).shape() == Shape{4, 0});
+    CHECK(ops::softmax(make::empty({0, 4}, dtype), 1).shape() == Shape{0, 4});
+    CHECK(ops::softmax(make::empty({4, 0}, dtype), 1).shape() == Shape{4, 0});
   }
 }
 
 TEST_CASE("softmax: a masked score has probability 0") {
-  const Tensor x = Tensor::from<float>({1, 3}, {1, -INFINITY, 1});
+  const Tensor x = make::from<float>({1, 3}, {1, -INFINITY, 1});
   CHECK(ops::softmax(x, 1).to_vector<float>() == std::vector<float>{0.5, 0, 0.5});
 }
 
 TEST_CASE("softmax: errors and shape-only tensors") {
-  const Tensor x = Tensor::zeros({2, 3});
+  const Tensor x = make::zeros({2, 3});
   CHECK_ERROR(ops::softmax(x, 2), "softmax");
-  CHECK_ERROR(ops::log_softmax(Tensor::zeros({2}, DType::kI64), 0), "expected f32 or f64");
-  CHECK_ERROR(ops::softmax_backward(x, Tensor::zeros({3, 2}), 1), "softmax_backward: dy has shape");
+  CHECK_ERROR(ops::log_softmax(make::zeros({2}, DType::kI64), 0), "expected f32 or f64");
+  CHECK_ERROR(ops::softmax_backward(x, make::zeros({3, 2}), 1), "softmax_backward: dy has shape");
   CHECK(ops::softmax(Tensor::empty({2, 3}, DType::kF32, kMeta), 1).is_meta());
 }

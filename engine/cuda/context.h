@@ -1,0 +1,36 @@
+// The device that this thread works on and its streams. Never installed.
+#pragma once
+
+#include "kintsugi/engine/core/tensor.h"
+#include "kintsugi/engine/cuda/runtime.h"
+
+namespace kintsugi::cuda {
+
+// The stream that operators on the current device are queued on: the device's one compute stream,
+// or what a ScopedStream says.
+Stream current_stream();
+int current_device();
+void use_device(int index);  // checked by require_device the first time
+
+class ScopedStream {
+ public:
+  explicit ScopedStream(Stream stream);
+  ~ScopedStream();
+  ScopedStream(const ScopedStream&) = delete;
+  ScopedStream& operator=(const ScopedStream&) = delete;
+
+ private:
+  Stream saved_;
+};
+
+// Element type T of a tensor on the device, for kernels' arguments; nullptr where x is undefined.
+template <class T>
+T* pointer(const Tensor& x) {
+  return x.defined() ? static_cast<T*>(x.address()) : nullptr;
+}
+
+// Copies and fills behind Tensor's methods: any strides, dtypes and devices (of one index).
+void copy(const Tensor& dst, const Tensor& src);
+void fill(const Tensor& dst, double value);
+
+}  // namespace kintsugi::cuda

@@ -1,0 +1,13 @@
+// Fast f32 reductions; false for another dtype. Never installed.
+#pragma once
+
+#include "kintsugi/engine/ops/reduce.h"
+
+namespace kintsugi::cuda {
+
+// y is dense and has x's rank, with extent 1 where x is reduced.
+bool reduce(ops::Reduce op, const Tensor& x, Tensor& y);
+bool extremum_backward(const Tensor& x, const Tensor& y, const Tensor& dy, Tensor& dx);
+bool argmax(const Tensor& x, int dim, Tensor& y);
+
+}  // namespace kintsugi::cuda

@@ -1,0 +1,12 @@
+// Fast f32 resizing of channels-last grids; false for another dtype. Never installed.
+#pragma once
+
+#include "kintsugi/engine/ops/resize.h"
+
+namespace kintsugi::cuda {
+
+// y and dx are channels last.
+bool resize2d(const Tensor& x, ops::Interpolation interpolation, Tensor& y);
+bool resize2d_backward(const Tensor& dy, ops::Interpolation interpolation, Tensor& dx);
+
+}  // namespace kintsugi::cuda

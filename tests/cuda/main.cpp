@@ -1,0 +1,17 @@
+// The engine's tests on a CUDA device, real or emulated: outputs are poisoned, tensors end where their
+// memory ends, and f64, the oracle, takes the reference kernels through managed memory.
+#define DOCTEST_CONFIG_IMPLEMENT
+#include <doctest/doctest.h>
+
+#include <cstdio>
+
+#include "kintsugi/engine/cuda/allocator.h"
+
+int main(int argc, char** argv) {
+  if (kintsugi::cuda::device_count() == 0) {
+    std::puts("skipped: no device");
+    return 77;
+  }
+  kintsugi::cuda::allocator_options() = {.cache = false, .poison = true, .managed = true};
+  return doctest::Context(argc, argv).run();
+}
