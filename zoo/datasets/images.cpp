@@ -163,16 +163,17 @@ bool png_rows(PngSession& session) {
 
 // libpng takes memory for all that a chunk says it holds before it reads it, whatever limit is set.
 void check_chunks(std::span<const std::byte> bytes, const std::string& name) {
-  constexpr size_t kSignature = 8, kFrame = 12;  // length, kind and checksum
-  for (size_t at = kSignature; at + kFrame <= bytes.size();) {
+  constexpr size_t kSignature = 8, kHead = 8, kChecksum = 4;  // length and kind come first
+  for (size_t at = kSignature; at + kHead <= bytes.size();) {
     uint64_t length = 0;
     for (size_t i = 0; i < 4; ++i) length = length << 8 | std::to_integer<uint64_t>(bytes[at + i]);
-    if (length > bytes.size() - at - kFrame) {
-      fail(ErrorKind::kFormat, name, ": broken PNG: a chunk of ", length, " bytes where ",
-           bytes.size() - at - kFrame, " are left");
+    const size_t left = bytes.size() - at - kHead;
+    if (length + kChecksum > left) {
+      fail(ErrorKind::kFormat, name, ": broken PNG: a chunk of ", length, " bytes and a checksum where ",
+           left, " are left");
     }
     if (std::memcmp(&bytes[at + 4], "IEND", 4) == 0) return;
-    at += kFrame + length;
+    at += kHead + length + kChecksum;
   }
 }
 

@@ -150,6 +150,9 @@ TEST_CASE("images: sizes beyond the bound and beyond the file") {
   const std::vector<uint8_t> chunk{0x6e, 0xac, 0, 0x1a, 'e', 'X', 'I', 'f'};
   greedy.insert(greedy.begin() + 33, chunk.begin(), chunk.end());
   refuse(greedy, "a chunk of 1856765978 bytes");
+  // And for this, where the file ends inside the chunk's first bytes.
+  greedy.resize(33 + 9);
+  refuse(greedy, "a chunk of 1856765978 bytes");
 }
 
 TEST_CASE("images: cut at every byte") {
