@@ -1,7 +1,9 @@
 #include "kintsugi/apps/session.h"
 
 #include <unistd.h>
+#include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <thread>
@@ -39,18 +41,33 @@ std::stop_source& stop_source() {
   return source;
 }
 
-void check_device(const std::string& device) {
+Device device_of(const std::string& device) {
   const auto digits = [](const std::string& text) {
     return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
   };
-  if (device == "cpu") return;
+  if (device == "cpu") return kCpu;
   if (device == "cuda" || (device.rfind("cuda:", 0) == 0 && digits(device.substr(5)))) {
-    fail(ErrorKind::kUsage, "--device: got '", device,
-         "', expected cpu: this build has no CUDA backend");
+    const Device cuda{DeviceType::kCuda, device == "cuda" ? 0 : std::atoi(device.c_str() + 5)};
+    try {
+      require(cuda);
+    } catch (const Error& error) {
+      fail(ErrorKind::kUsage, "--device: got '", device, "': ", error.what());
+    }
+    return cuda;
   }
   const std::vector<std::string> names{"cpu", "cuda", "cuda:0"};
   fail(ErrorKind::kUsage, "--device: got '", device, "', expected cpu or cuda[:i]",
        did_you_mean(device, names));
+}
+
+Math math_of(const std::string& math) {
+  const std::vector<std::string> names{"f32", "tf32", "bf16"};
+  const auto found = std::find(names.begin(), names.end(), math);
+  if (found == names.end()) {
+    fail(ErrorKind::kUsage, "--math: got '", math, "', expected f32, tf32 or bf16",
+         did_you_mean(math, names));
+  }
+  return Math(found - names.begin());
 }
 
 void report(const std::string& who, const char* line, const std::vector<std::string>& details) {
@@ -80,12 +97,14 @@ bool Session::parse(const std::string& summary, std::vector<Option> options) {
   options.push_back({"--threads", &threads_, "CPU threads (0: all cores)", group, false, 0, 4096});
   options.push_back({"--seed", &seed_, "seed of everything that is random", group, false, 0});
   options.push_back({"--device", &device_, "cpu or cuda[:i]", group});
+  options.push_back({"--math", &math_, "f32, tf32 or bf16: what products on a device round to", group});
   const std::string help = apps::parse({command_, summary, std::move(options)}, arguments_);
   if (!help.empty()) {
     std::cout << help;
     return false;
   }
-  check_device(device_);
+  Context::current().device = device_of(device_);
+  Context::current().math = math_of(math_);
   if (threads_ > 0) Context::current().set_threads(int(threads_));
   Context::current().generator = Generator(seed());
   return true;

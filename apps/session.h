@@ -37,6 +37,7 @@ class Session {
   int64_t threads_ = 0;
   int64_t seed_ = 0;
   std::string device_ = "cpu";
+  std::string math_ = "f32";
 };
 
 struct Command {

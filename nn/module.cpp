@@ -75,7 +75,14 @@ void Module::initialise(Generator& generator) {
     if (!variable.value().is_meta()) return;
     Tensor value = Tensor::empty(variable.shape());
     entry.init(value, generator);
-    variable.set_value(std::move(value));
+    variable.set_value(value.to(Context::current().device));
+  });
+}
+
+void Module::to(Device device) {
+  visit("", [&](const std::string&, const Entry& entry) {
+    Variable variable = entry.variable;
+    if (!variable.value().is_meta()) variable.set_value(variable.value().to(device));
   });
 }
 
@@ -123,7 +130,7 @@ void Module::load_state(const State& state) {
   check_state(state);
   visit("", [&](const std::string& name, const Entry& entry) {
     Variable variable = entry.variable;
-    Tensor value = Tensor::empty(variable.shape());
+    Tensor value = Tensor::empty(variable.shape(), DType::kF32, Context::current().device);
     value.copy_from(state.at(name));
     variable.set_value(std::move(value));
   });
@@ -138,9 +145,10 @@ void Module::load_state(State&& state) {
     Variable variable = entry.variable;
     Tensor value = std::move(state.at(name));
     const bool whole = value.offset() == 0 && value.is_contiguous() && uses[value.storage()] == 1;
-    if (!whole || value.dtype() != DType::kF32) {
+    const Device device = Context::current().device;
+    if (!whole || value.dtype() != DType::kF32 || value.device() != device) {
       const Tensor source = std::move(value);
-      value = Tensor::empty(variable.shape());
+      value = Tensor::empty(variable.shape(), DType::kF32, device);
       value.copy_from(source);
     }
     variable.set_value(std::move(value));

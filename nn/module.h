@@ -44,6 +44,9 @@ class Module {
   void freeze(bool on = true);
   bool frozen() const { return frozen_; }
 
+  // Moves all parameters and buffers; gradients are dropped. Weights loaded or initialised later go to
+  // Context's device.
+  void to(Device device);
   // Gives every tensor that is still shape-only its initial value.
   void initialise(Generator& generator);
   // Copies of all parameters and buffers, keyed by full name.

@@ -24,7 +24,7 @@ void sample_places(Tensor& x, Tensor& y, int64_t images, uint64_t seed, uint64_t
       rows.push_back(i * places + int64_t(below(uint64_t(places), bits[0], bits[1])));
     }
   }
-  const Tensor index = Tensor::from<int64_t>({int64_t(rows.size())}, rows);
+  const Tensor index = Tensor::from<int64_t>({int64_t(rows.size())}, rows).to(x.device());
   x = ops::gather(x, 0, index);
   y = ops::gather(y, 0, index);
 }
@@ -67,6 +67,8 @@ std::vector<FitResult> fit_stitches(nn::Network& network, const PlanFile& plan,
              y.size(0));
       }
       sample_places(x, y, int64_t(part.size()), seed, begin);
+      x = x.to(kCpu);
+      y = y.to(kCpu);
       if (!squares) squares.emplace(size_t(x.size(1)), size_t(y.size(1)));
       squares->add(x.data<float>(), y.data<float>(), size_t(x.size(0)));
       const int64_t taps = stitch.stride() * stitch.stride();

@@ -32,7 +32,7 @@ Rehearsal rehearse(std::shared_ptr<nn::Network> network, int64_t batch_size) {
 Tensor noise(const nn::FeatureShape& shape, int64_t batch_size) {
   const MemoryFormat format =
       shape.is_grid() ? MemoryFormat::kChannelsLast : MemoryFormat::kRowMajor;
-  Tensor x = Tensor::empty(shape.tensor_shape(batch_size), DType::kF32, kCpu, format);
+  Tensor x = Tensor::empty(shape.tensor_shape(batch_size), DType::kF32, Context::current().device, format);
   Generator generator(1);
   generator.normal(x, 0, 1);
   return x;
@@ -55,6 +55,7 @@ void time_runs(const std::function<void()>& run, size_t least, std::vector<doubl
   const auto timed = [&] {
     const auto start = Clock::now();
     run();
+    synchronize(Context::current().device);
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   };
   double sum = timed();

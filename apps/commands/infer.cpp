@@ -44,7 +44,8 @@ int infer(Session& session) {
   for (int64_t at = 0; at < n; at += batch_size) {
     if (stop.stop_requested()) fail(ErrorKind::kInterrupted, "stopped");
     const int64_t end = std::min(n, at + batch_size);
-    const autograd::Variable images(x.slice(0, at, end).channels_last());
+    const autograd::Variable images(
+        x.slice(0, at, end).channels_last().to(Context::current().device));
     y.slice(0, at, end).copy_from(network(images).value());
     progress.update(double(end) / double(n));
   }

@@ -29,8 +29,8 @@ void print_kernels(nn::Network& network, int64_t batch_size) {
   Generator generator(0);
   network.initialise(generator);
   const Shape& input = network.input();
-  Tensor images = Tensor::empty({batch_size, input[0], input[1], input[2]}, DType::kF32, kCpu,
-                                MemoryFormat::kChannelsLast);
+  Tensor images = Tensor::empty({batch_size, input[0], input[1], input[2]}, DType::kF32,
+                                Context::current().device, MemoryFormat::kChannelsLast);
   generator.normal(images, 0, 1);
   const autograd::NoGrad no_grad;
   network(nn::Variable(images));
@@ -39,6 +39,7 @@ void print_kernels(nn::Network& network, int64_t batch_size) {
   const Profiler profiler;
   const auto start = Clock::now();
   network(nn::Variable(images));
+  synchronize(context.device);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   std::cout << fixed(1e3 * seconds, 1) << " ms for " << batch_size << " images, "
             << context.threads() << " threads\n"

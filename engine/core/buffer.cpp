@@ -111,7 +111,7 @@ Buffer::Buffer(size_t bytes, Device device) : bytes_(bytes), device_(device) {
       host_accessible_ = cuda::allocator_options().managed;
     } else {
       fail(ErrorKind::kDevice, "allocator: ", device,
-           " is not built in; configure with -DKINTSUGI_CUDA=ON");
+           " asked of a build that has no CUDA backend; configure with -DKINTSUGI_CUDA=ON");
     }
   } else {
     capacity_ = Pool::capacity_for(bytes);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "kintsugi/engine/core/device.h"
 #include "kintsugi/engine/core/random.h"
 
 namespace kintsugi {
@@ -40,6 +41,7 @@ class Context {
   Profiler* profiler = nullptr;
   bool grad_enabled = true;
   Math math = Math::kF32;
+  Device device;               // where networks' weights and batches of images are put
   bool recomputing = false;    // inside the second forward of a checkpointed block
   std::string module_path;     // of the module whose forward runs: "layer1.0.conv1"
   std::map<std::string, int64_t> fallbacks;  // op -> runs of the reference kernel for want of a fast one

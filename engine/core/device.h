@@ -21,6 +21,12 @@ struct Device {
 inline constexpr Device kCpu{DeviceType::kCpu, 0};
 inline constexpr Device kMeta{DeviceType::kMeta, 0};
 
+// An Error of kind kDevice that says why where there is no such device: this build has no CUDA
+// backend, no driver answers, or the index is out of range.
+void require(Device device);
+// Waits until everything queued on the device is done, so that a clock can be read.
+void synchronize(Device device);
+
 inline std::ostream& operator<<(std::ostream& out, Device device) {
   switch (device.type) {
     case DeviceType::kCpu:

@@ -88,6 +88,7 @@ Stream create_stream() {
   return stream;
 }
 void synchronize(const char* op, Stream stream) { check(op, cudaStreamSynchronize(raw(stream))); }
+void finish(Stream stream) { cudaStreamSynchronize(raw(stream)); }
 Event create_event() {
   cudaEvent_t event = nullptr;
   check("cuda", cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
@@ -119,6 +120,12 @@ Graph end_capture(Stream stream) {
   cudaGraphDestroy(graph);
   check("cuda graph", status);
   return ready;
+}
+void abandon_capture(Stream stream) {
+  cudaGraph_t graph = nullptr;
+  cudaStreamEndCapture(raw(stream), &graph);
+  if (graph) cudaGraphDestroy(graph);
+  cudaGetLastError();
 }
 void launch_graph(Graph graph, Stream stream) {
   check("cuda graph", cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), raw(stream)));

@@ -11,9 +11,9 @@
 namespace kintsugi::cuda {
 
 #ifdef KINTSUGI_HAVE_CUDA
-inline constexpr bool kBuilt = true;
+constexpr bool kBuilt = true;
 #else
-inline constexpr bool kBuilt = false;
+constexpr bool kBuilt = false;
 #endif
 
 using Stream = void*;
@@ -38,6 +38,7 @@ void memory_info(size_t& free_bytes, size_t& total_bytes);
 
 Stream create_stream();
 void synchronize(const char* op, Stream stream);
+void finish(Stream stream);  // the same for destructors: throws nothing
 Event create_event();
 void destroy_event(Event event);
 void record(Event event, Stream stream);
@@ -51,6 +52,7 @@ void set_async(const char* op, void* dst, int byte, size_t bytes, Stream stream)
 // What is launched on `stream` between the two is recorded and not run.
 void begin_capture(Stream stream);
 Graph end_capture(Stream stream);
+void abandon_capture(Stream stream);  // after an Error in between; throws nothing
 void launch_graph(Graph graph, Stream stream);
 void destroy_graph(Graph graph);
 

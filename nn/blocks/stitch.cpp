@@ -108,7 +108,7 @@ void Stitch::set_projection(const Tensor& weight, const Tensor& bias, const Tens
          Shape{out_.c, in_.c * taps});
   }
   State state = this->state();
-  Tensor projection = weight.to(DType::kF32).contiguous().clone();
+  Tensor projection = weight.to(kCpu).to(DType::kF32).contiguous().clone();
   if (form_ == StitchForm::kDery && !on_tokens_) {
     float* w = projection.data<float>();
     const auto v = variance.to_vector<double>();

@@ -75,7 +75,7 @@ WindowAttention::WindowAttention(int64_t channels, int64_t heads, std::array<int
 Variable WindowAttention::attend(const Variable& x, const Tensor& mask) {
   using namespace autograd;
   const int64_t area = x.size(1), c = x.size(2), width = c / heads_;
-  Variable bias = transpose(gather(table_, 0, offset_rows(window_)), 0, 1);
+  Variable bias = transpose(gather(table_, 0, offset_rows(window_).to(table_.value().device())), 0, 1);
   bias = reshape(bias, {1, heads_, area, area});
   // Each window's mask is its own: its windows then count as heads, so that one bias serves all
   // images.
@@ -118,7 +118,7 @@ Variable SwinBlock::windows(const Variable& x) {
   if (shifted) {
     mask = x.value().is_meta()
                ? Tensor::empty({rows * columns, 1, y.size(1), y.size(1)}, DType::kF32, kMeta)
-               : roll_mask(h + down, w + right, window_, shift_);
+               : roll_mask(h + down, w + right, window_, shift_).to(x.value().device());
   }
   y = reshape(attn_.attend(y, mask), {n, rows, columns, window_[0], window_[1], c});
   y = reshape(permute(y, {0, 1, 3, 2, 4, 5}), {n, h + down, w + right, c});

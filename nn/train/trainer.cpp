@@ -208,11 +208,12 @@ Evaluation evaluate(Network& network, const std::function<std::optional<TrainBat
   double correct1 = 0, correct5 = 0, loss = 0;
   while (auto batch = next()) {
     if (stop.stop_requested()) fail(ErrorKind::kInterrupted, "eval: stopped");
-    const Tensor logits = network(Variable(batch->images)).value().contiguous();
+    const Tensor logits = network(Variable(batch->images)).value();
     const int64_t n = logits.size(0), k = logits.size(1);
     loss += ops::cross_entropy(logits, batch->labels).loss.item() * double(n);
-    const float* values = logits.data<float>();
-    const int64_t* labels = batch->labels.data<int64_t>();
+    const Tensor here = logits.to(kCpu).contiguous(), answers = batch->labels.to(kCpu).contiguous();
+    const float* values = here.data<float>();
+    const int64_t* labels = answers.data<int64_t>();
     for (int64_t i = 0; i < n; ++i) {
       const float* row = values + i * k;
       const int64_t label = labels[i];

@@ -10,6 +10,7 @@
 #include <numeric>
 #include <thread>
 
+#include "kintsugi/engine/core/context.h"
 #include "kintsugi/engine/core/error.h"
 #include "kintsugi/zoo/datasets/shuffle.h"
 
@@ -295,11 +296,11 @@ Tensor normalise(const Batch& batch, std::span<const double> mean, std::span<con
   for (size_t i = 0; i < batch.pixels.size(); i += channels) {
     for (size_t c = 0; c < channels; ++c) dst[i + c] = table[c * 256 + src[i + c]];
   }
-  return out;
+  return out.to(Context::current().device);
 }
 
 Tensor labels_of(const Batch& batch) {
-  return Tensor::from<int64_t>({batch.count}, batch.labels);
+  return Tensor::from<int64_t>({batch.count}, batch.labels).to(Context::current().device);
 }
 
 }  // namespace kintsugi::zoo

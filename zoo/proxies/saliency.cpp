@@ -43,7 +43,8 @@ double synflow(nn::Network& network, const ProxyBatch& batch) {
   ProxyScope scope(network);
   for (const auto* list : {&scope.parameters(), &scope.buffers()}) {
     for (nn::Variable variable : *list) {
-      variable.set_value(ops::unary(ops::Unary::kAbs, variable.value().to(DType::kF64)));
+      const Tensor value = variable.value().to(kCpu).to(DType::kF64);
+      variable.set_value(ops::unary(ops::Unary::kAbs, value));
     }
   }
   scope.want_gradients(true);

@@ -14,7 +14,7 @@ constexpr int64_t kAtOnce = 32;  // images of one forward pass: activations are 
 void sample(const Tensor& feature, const nn::FeatureShape& shape, std::span<const int64_t> images,
             const FeatureOptions& options, float* out) {
   // A grid that lies channels last and tokens are the same bytes.
-  const Tensor dense = shape.is_grid() ? feature.channels_last() : feature.contiguous();
+  const Tensor dense = (shape.is_grid() ? feature.channels_last() : feature.contiguous()).to(kCpu);
   const float* const data = dense.data<float>();
   const int64_t per_image = shape.prefix_tokens + shape.h * shape.w;
   for (size_t i = 0; i < images.size(); ++i) {
@@ -61,7 +61,7 @@ std::vector<Features> features_of(ZooMember& member, const Loader& loader,
         if (options.tokens > 0) {
           sample(feature.value(), network.feature_at(position), chunk, options, to);
         } else {
-          const Tensor rows = nn::pooled(feature).contiguous();
+          const Tensor rows = nn::pooled(feature).contiguous().to(kCpu);
           std::copy_n(rows.data<float>(), rows.numel(), to);
         }
       }

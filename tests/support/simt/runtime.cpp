@@ -72,6 +72,7 @@ Stream create_stream() {
 void synchronize(const char* op, Stream) {
   if (device().capturing) fail(ErrorKind::kDevice, op, ": cannot wait while a graph is captured");
 }
+void finish(Stream) {}
 Event create_event() { return reinterpret_cast<Event>(uintptr_t{1}); }
 void destroy_event(Event) {}
 void record(Event, Stream) {}
@@ -86,6 +87,7 @@ void set_async(const char*, void* dst, int byte, size_t bytes, Stream) {
 
 void begin_capture(Stream) { device().capturing = std::make_unique<simt::Queue>(); }
 Graph end_capture(Stream) { return device().capturing.release(); }
+void abandon_capture(Stream) { device().capturing.reset(); }
 void launch_graph(Graph graph, Stream) {
   for (const auto& work : *static_cast<simt::Queue*>(graph)) work();
 }

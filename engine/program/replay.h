@@ -1,0 +1,30 @@
+// Work on a device that is queued once and run many times: a CUDA graph. What the kernels read and
+// write stays where it was, so inputs are copied into the tensors that the work was captured with,
+// and results are read from the same tensors after each run.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "kintsugi/engine/core/device.h"
+
+namespace kintsugi {
+
+class Replay {
+ public:
+  // Calls `work` twice: the first time for its effect, with all memory from a pool of the replay's
+  // own; the second time it is recorded and not run. It may not wait for the device (item(),
+  // to_vector()): an Error of kind kDevice then. On the CPU nothing is recorded, and run() calls it.
+  Replay(Device device, std::function<void()> work);
+  ~Replay();
+  Replay(const Replay&) = delete;
+  Replay& operator=(const Replay&) = delete;
+
+  void run();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace kintsugi
