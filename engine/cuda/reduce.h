@@ -1,4 +1,4 @@
-// Fast f32 reductions; false for another dtype. Never installed.
+// Reductions in f32 over any strides, sums in double; false for other dtypes. Never installed.
 #pragma once
 
 #include "kintsugi/engine/ops/reduce.h"

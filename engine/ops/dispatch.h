@@ -30,6 +30,15 @@ inline void require_one_device(const OpCall& call, Device device) {
   }
 }
 
+inline bool has_f64(const OpCall& call) {
+  for (const auto* list : {&call.inputs, &call.outputs}) {
+    for (const Tensor* x : *list) {
+      if (x->defined() && x->dtype() == DType::kF64) return true;
+    }
+  }
+  return false;
+}
+
 // Shape-only tensors run no kernel. On the CPU a declined call falls back to `reference`, counted
 // for f32 only: f64 has no other kernel. On a device nothing falls back to the host, but that f64
 // in managed memory, which only tests ask for, takes the reference.
@@ -46,7 +55,7 @@ void dispatch(const OpCall& call, Cpu&& cpu, [[maybe_unused]] Cuda&& on_device, 
         cuda::use_device(first.device().index);
         const bool managed = cuda::allocator_options().managed;
         if (!(managed && context.reference_only) && on_device(0)) return;
-        if (!managed || (first.dtype() != DType::kF64 && !context.reference_only)) {
+        if (!managed || (!has_f64(call) && !context.reference_only)) {
           fail(ErrorKind::kMissing, call.op, ": there is no CUDA kernel for ",
                name_of(first.dtype()), " of shape ", first.shape(), " with strides ",
                first.strides());
@@ -55,7 +64,7 @@ void dispatch(const OpCall& call, Cpu&& cpu, [[maybe_unused]] Cuda&& on_device, 
       }
     }
     if (!context.reference_only && cpu()) return;
-    if (!context.reference_only && first.dtype() != DType::kF64) ++context.fallbacks[call.op];
+    if (!context.reference_only && !has_f64(call)) ++context.fallbacks[call.op];
     reference();
   };
   if (!context.profiler) return run();

@@ -119,6 +119,63 @@ TEST_CASE("reduce: the result does not depend on the memory of the threads") {
   context.set_threads(threads);
 }
 
+TEST_CASE("reduce: long runs are cut in parts, short ones share a warp, offsets are not aligned") {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const Shape& shape : {Shape{3, 20000}, Shape{20000, 3}, Shape{2, 9000, 2}, Shape{1, 33333},
+                             Shape{7, 1500, 40}, Shape{3000, 4}, Shape{900, 37}, Shape{2, 530}}) {
+    CAPTURE(shape.str());
+    Tensor x = f32(shape, 5);
+    // The same largest and smallest value in two places of the first and the last part.
+    for (int dim = 0; dim < shape.rank(); ++dim) {
+      const int64_t n = shape[dim];
+      if (n < 1000) continue;
+      for (const int64_t at : {n / 9, n - 3}) {
+        x.slice(dim, at, at + 1).fill(5);
+        x.slice(dim, at + 1, at + 2).fill(-5);
+      }
+    }
+    Tensor cut = make::zeros({x.numel() + 1}).slice(0, 1, x.numel() + 1).view(shape);
+    cut.copy_from(x);
+    for (int dim = 0; dim < shape.rank(); ++dim) {
+      for (const Tensor& a : {x, cut}) {
+        for (const Reduce op : kAll) {
+          const Tensor want = ops::reduce(op, f64(a), {dim}, true);
+          const Tensor got = ops::reduce(op, a, {dim}, true);
+          CHECK(error_of(got, want) < 1e-6);
+          if (op != Reduce::kMax) continue;
+          const Tensor dy = f32(got.shape(), 2);
+          CHECK(error_of(ops::extremum_backward(a, got, dy),
+                         ops::extremum_backward(f64(a), want, f64(dy))) < 1e-6);
+        }
+        CHECK(ops::argmax(a, dim).to_vector<int64_t>() ==
+              ops::argmax(f64(a), dim).to_vector<int64_t>());
+      }
+    }
+  }
+  // Nothing is larger than -infinity here, and NaN still is.
+  Tensor low = make::full({2, 5000}, -infinity);
+  CHECK(ops::argmax(low, 1).to_vector<int64_t>() == std::vector<int64_t>{0, 0});
+  CHECK(ops::argmax(low.transpose(0, 1).contiguous(), 0).to_vector<int64_t>() ==
+        std::vector<int64_t>{0, 0});
+  low.slice(1, 4000, 5000).fill(NAN);
+  CHECK(ops::argmax(low, 1).to_vector<int64_t>() == std::vector<int64_t>{4000, 4000});
+  CHECK(ops::argmax(low.transpose(0, 1).contiguous(), 0).to_vector<int64_t>() ==
+        std::vector<int64_t>{4000, 4000});
+}
+
+TEST_CASE("reduce: an operand that repeats its elements") {
+  const Tensor x = f32({5, 1, 6}, 1).expand({5, 300, 6});
+  for (const Dims& dims : {Dims{0}, Dims{1}, Dims{2}, Dims{0, 1}, Dims{1, 2}, Dims{0, 1, 2}}) {
+    for (const Reduce op : kAll) {
+      CHECK(error_of(ops::reduce(op, x, dims), ops::reduce(op, f64(x), dims)) < 1e-6);
+    }
+  }
+  const Tensor top = ops::reduce(Reduce::kMax, x, {2}, true);
+  const Tensor dy = f32({1, 1, 1}, 3).expand(top.shape());
+  CHECK(error_of(ops::extremum_backward(x, top, dy),
+                 ops::extremum_backward(f64(x), f64(top), f64(dy))) < 1e-6);
+}
+
 TEST_CASE("reduce: NaN wins, empty sums are zero") {
   for (const DType dtype : {DType::kF32, DType::kF64}) {
     for (const int64_t at : {0, 5, 40}) {
