@@ -1,24 +1,357 @@
 #include "kintsugi/engine/cuda/pool.h"
 
+#include "kintsugi/engine/cuda/grid.h"
+
 namespace kintsugi::cuda {
 
-bool max_pool2d(const Tensor&, const ops::Pool2dParams&, const Tensor&, const Tensor&) {
-  return false;
+namespace {
+
+// [begin, end) along an axis, and the axis's part of the divisor.
+struct Span {
+  int begin, end, divisor;
+};
+
+// One axis of windows of fixed size: what output i reads, and which outputs read input h.
+struct Sliding {
+  int kernel, stride, before, after, input, output;
+  bool count_pad;
+
+  __device__ __forceinline__ Span window(int i) const {
+    const int start = i * stride - before;
+    const int stop = start + kernel < input + after ? start + kernel : input + after;
+    const int begin = start > 0 ? start : 0, end = stop < input ? stop : input;
+    return {begin, end, count_pad ? stop - start : end - begin};
+  }
+  __device__ __forceinline__ Span readers(int h) const {
+    const int past = h + before - kernel, last = (h + before) / stride + 1;
+    return {past < 0 ? 0 : past / stride + 1, last < output ? last : output, 1};
+  }
+};
+
+// The quotient of a product that seldom needs 64 bits.
+__device__ __forceinline__ int product_over(int a, int b, int divisor, int round) {
+  const uint64_t product = uint64_t(a) * uint64_t(b) + uint64_t(round);
+  if (product >> 32 == 0) return int(uint32_t(product) / uint32_t(divisor));
+  return int(product / uint64_t(divisor));
 }
-bool max_pool2d_backward(const Tensor&, const Tensor&, const ops::Pool2dParams&, const Tensor&) {
-  return false;
+
+// One axis of adaptive windows: i reads floor(i*in/out) .. ceil((i+1)*in/out). Which outputs read
+// an input is the same question with the extents exchanged.
+struct Adaptive {
+  int input, output;
+
+  __device__ __forceinline__ static Span between(int i, int from, int to) {
+    const int begin = product_over(i, to, from, 0), end = product_over(i + 1, to, from, from - 1);
+    return {begin, end, end - begin};
+  }
+  __device__ __forceinline__ Span window(int i) const { return between(i, output, input); }
+  __device__ __forceinline__ Span readers(int h) const { return between(h, input, output); }
+};
+
+template <class Axis>
+struct Windows {
+  Axis rows, columns;
+  int channels;
+  int64_t images;
+};
+
+// body(image, row, column, channel) over the cells of a result of `rows` by `columns`: a block a
+// row, a thread kWidth channels of a cell at a time.
+template <int kWidth, class Body>
+__device__ __forceinline__ void for_each_cell(int64_t images, int rows, int columns, int channels,
+                                              const Body& body) {
+  const int64_t lanes = channels / kWidth, items = lanes * columns;
+  for (int64_t line = blockIdx.x; line < images * rows; line += gridDim.x) {
+    const int64_t image = line / rows;
+    for (int64_t e = threadIdx.x; e < items; e += blockDim.x) {
+      const int column = int(uint32_t(e) / uint32_t(lanes));
+      body(image, int(line - image * rows), column, int(e - column * lanes) * kWidth);
+    }
+  }
 }
-bool avg_pool2d(const Tensor&, const ops::Pool2dParams&, const Tensor&) {
-  return false;
+
+template <int kWidth>
+__global__ void max_kernel(Windows<Sliding> w, const float* x, float* y, int32_t* indices) {
+  const int height = w.rows.input, width = w.columns.input;
+  for_each_cell<kWidth>(
+      w.images, w.rows.output, w.columns.output, w.channels, [&](int64_t n, int i, int j, int c) {
+        const Span rows = w.rows.window(i), columns = w.columns.window(j);
+        const float* image = x + n * height * width * w.channels + c;
+        float best[kWidth], value[kWidth];
+        int32_t winner[kWidth];
+        load(image + (int64_t(rows.begin) * width + columns.begin) * w.channels, best);
+        for (int k = 0; k < kWidth; ++k) winner[k] = rows.begin * width + columns.begin;
+        for (int h = rows.begin; h < rows.end; ++h) {
+          for (int v = columns.begin; v < columns.end; ++v) {
+            load(image + (int64_t(h) * width + v) * w.channels, value);
+            for (int k = 0; k < kWidth; ++k) {
+              // NaN wins, and the first of them.
+              if (value[k] > best[k] || (value[k] != value[k] && best[k] == best[k])) {
+                best[k] = value[k];
+                winner[k] = h * width + v;
+              }
+            }
+          }
+        }
+        const int64_t at = ((n * w.rows.output + i) * w.columns.output + j) * w.channels + c;
+        store(y + at, best);
+        store(indices + at, winner);
+      });
 }
-bool avg_pool2d_backward(const Tensor&, const ops::Pool2dParams&, const Tensor&) {
-  return false;
+
+template <int kWidth>
+__global__ void max_backward_kernel(Windows<Sliding> w, const float* dy, const int32_t* indices,
+                                    float* dx) {
+  for_each_cell<kWidth>(
+      w.images, w.rows.input, w.columns.input, w.channels, [&](int64_t n, int h, int v, int c) {
+        const Span rows = w.rows.readers(h), columns = w.columns.readers(v);
+        const int32_t here = h * w.columns.input + v;
+        float sum[kWidth] = {}, value[kWidth];
+        int32_t winner[kWidth];
+        for (int i = rows.begin; i < rows.end; ++i) {
+          for (int j = columns.begin; j < columns.end; ++j) {
+            const int64_t at = ((n * w.rows.output + i) * w.columns.output + j) * w.channels + c;
+            load(dy + at, value);
+            load(indices + at, winner);
+            for (int k = 0; k < kWidth; ++k) sum[k] += winner[k] == here ? value[k] : 0;
+          }
+        }
+        store(dx + ((n * w.rows.input + h) * w.columns.input + v) * w.channels + c, sum);
+      });
 }
-bool adaptive_avg_pool2d(const Tensor&, const Tensor&) {
-  return false;
+
+template <int kWidth, class Axis>
+__global__ void average_kernel(Windows<Axis> w, const float* x, float* y) {
+  const int height = w.rows.input, width = w.columns.input;
+  for_each_cell<kWidth>(
+      w.images, w.rows.output, w.columns.output, w.channels, [&](int64_t n, int i, int j, int c) {
+        const Span rows = w.rows.window(i), columns = w.columns.window(j);
+        const float* image = x + n * height * width * w.channels + c;
+        double sum[kWidth] = {};  // of the windows' rows
+        for (int h = rows.begin; h < rows.end; ++h) {
+          float line[kWidth] = {}, value[kWidth];
+          for (int v = columns.begin; v < columns.end; ++v) {
+            load(image + (int64_t(h) * width + v) * w.channels, value);
+            for (int k = 0; k < kWidth; ++k) line[k] += value[k];
+          }
+          for (int k = 0; k < kWidth; ++k) sum[k] += double(line[k]);
+        }
+        float mean[kWidth];
+        const float divisor = float(rows.divisor) * float(columns.divisor);
+        for (int k = 0; k < kWidth; ++k) mean[k] = float(sum[k]) / divisor;
+        store(y + ((n * w.rows.output + i) * w.columns.output + j) * w.channels + c, mean);
+      });
 }
-bool adaptive_avg_pool2d_backward(const Tensor&, const Tensor&) {
-  return false;
+
+template <int kWidth, class Axis>
+__global__ void average_backward_kernel(Windows<Axis> w, const float* dy, float* dx) {
+  for_each_cell<kWidth>(
+      w.images, w.rows.input, w.columns.input, w.channels, [&](int64_t n, int h, int v, int c) {
+        const Span rows = w.rows.readers(h), columns = w.columns.readers(v);
+        float sum[kWidth] = {}, value[kWidth];
+        for (int i = rows.begin; i < rows.end; ++i) {
+          const float by_row = float(w.rows.window(i).divisor);
+          for (int j = columns.begin; j < columns.end; ++j) {
+            const float scale = 1 / (by_row * float(w.columns.window(j).divisor));
+            load(dy + ((n * w.rows.output + i) * w.columns.output + j) * w.channels + c, value);
+            for (int k = 0; k < kWidth; ++k) sum[k] += value[k] * scale;
+          }
+        }
+        store(dx + ((n * w.rows.input + h) * w.columns.input + v) * w.channels + c, sum);
+      });
+}
+
+// The mean over all cells. A block sums `lanes` times kWidth channels of an image over a part of
+// its cells, each thread every blockDim.x / lanes-th of them; threads of one lane are added in
+// their order through shared memory, parts by `whole_parts`.
+template <int kWidth>
+__global__ void whole_kernel(int64_t cells, int channels, int lanes, int chunks, int parts,
+                             double scale, const float* x, double* partial, float* y) {
+  double* shared = dynamic_shared<double>();  // kWidth a thread
+  const int part = int(blockIdx.x % unsigned(parts));
+  const int chunk = int(blockIdx.x / unsigned(parts) % unsigned(chunks));
+  const int64_t n = blockIdx.x / unsigned(parts) / unsigned(chunks);
+  const int lane = int(threadIdx.x) % lanes, first = int(threadIdx.x) / lanes;
+  const int threads = int(blockDim.x) / lanes, c = (chunk * lanes + lane) * kWidth;
+  const int64_t begin = cells * part / parts, end = cells * (part + 1) / parts;
+  double sum[kWidth] = {};
+  if (c < channels) {
+    const float* from = x + n * cells * channels + c;
+    int64_t at = begin + first;
+    for (; at + 3 * threads < end; at += 4 * threads) {
+      float value[4][kWidth];
+      for (int u = 0; u < 4; ++u) load(from + (at + u * threads) * channels, value[u]);
+      for (int u = 0; u < 4; ++u) {
+        for (int k = 0; k < kWidth; ++k) sum[k] += double(value[u][k]);
+      }
+    }
+    for (; at < end; at += threads) {
+      float value[kWidth];
+      load(from + at * channels, value);
+      for (int k = 0; k < kWidth; ++k) sum[k] += double(value[k]);
+    }
+  }
+  for (int k = 0; k < kWidth; ++k) shared[k * int(blockDim.x) + int(threadIdx.x)] = sum[k];
+  __syncthreads();
+  if (first != 0 || c >= channels) return;
+  for (int k = 0; k < kWidth; ++k) {
+    double total = 0;
+    for (int t = 0; t < threads; ++t) total += shared[k * int(blockDim.x) + t * lanes + lane];
+    const int64_t to = n * channels + c + k;
+    if (parts == 1)
+      y[to] = float(total * scale);
+    else
+      partial[to * parts + part] = total;
+  }
+}
+
+__global__ void whole_parts(int64_t n, int parts, double scale, const double* partial, float* y) {
+  for (int64_t i = grid_first(); i < n; i += grid_step()) {
+    double sum = 0;
+    for (int part = 0; part < parts; ++part) sum += partial[i * parts + part];
+    y[i] = float(sum * scale);
+  }
+}
+
+constexpr int64_t kPlenty = 1024;  // blocks that fill any device
+
+bool whole(const char* op, const Tensor& any_x, const Tensor& y) {
+  const Tensor x = any_x.channels_last();
+  const int64_t cells = x.size(2) * x.size(3), channels = x.size(1);
+  const bool four = in_fours(channels, x.address());
+  const int64_t groups = four ? channels / 4 : channels;
+  int lanes = 1;
+  while (lanes < 32 && lanes < groups) lanes *= 2;
+  const int64_t chunks = (groups + lanes - 1) / lanes, each = cells * lanes / kThreads;
+  const int64_t parts =
+      std::clamp<int64_t>(std::min(kPlenty / (x.size(0) * chunks), each / 16), 1, 256);
+  const int64_t blocks = x.size(0) * chunks * parts;
+  if (blocks > 0x7fffffff) return false;
+  Tensor partial;
+  if (parts > 1) {
+    partial = Tensor::empty({x.size(0), channels, parts}, DType::kF64, x.device());
+  }
+  const double scale = 1 / double(cells);
+  launch(op, four ? whole_kernel<4> : whole_kernel<1>, unsigned(blocks), kThreads,
+         (four ? 4 : 1) * kThreads * sizeof(double), cells, int(channels), lanes, int(chunks),
+         int(parts), scale, pointer<float>(x), pointer<double>(partial), pointer<float>(y));
+  if (parts > 1) {
+    launch(op, whole_parts, blocks_for(y.numel()), kThreads, 0, y.numel(), int(parts), scale,
+           pointer<double>(partial), pointer<float>(y));
+  }
+  return true;
+}
+
+bool takes(const Tensor& x, const Tensor& y) {
+  for (const Tensor* t : {&x, &y}) {
+    for (int d = 1; d < 4; ++d) {
+      if (t->size(d) > kMaxExtent) return false;
+    }
+    if (t->size(3) * t->size(1) > kMaxExtent) return false;
+  }
+  return x.dtype() == DType::kF32;
+}
+
+bool takes(const ops::Pool2dParams& p, const Tensor& x, const Tensor& y) {
+  for (int axis = 0; axis < 2; ++axis) {
+    if (p.kernel[size_t(axis)] > kMaxExtent || p.stride[size_t(axis)] > kMaxExtent) return false;
+  }
+  return takes(x, y);
+}
+
+Windows<Sliding> windows_of(const ops::Pool2dParams& p, const Tensor& x, const Tensor& y) {
+  const auto axis = [&](size_t a) {
+    const int d = int(a) + 2;
+    return Sliding{int(p.kernel[a]),          int(p.stride[a]), int(p.padding[2 * a]),
+                   int(p.padding[2 * a + 1]), int(x.size(d)),   int(y.size(d)),
+                   p.count_include_pad};
+  };
+  return {axis(0), axis(1), int(x.size(1)), x.size(0)};
+}
+
+Windows<Adaptive> windows_of(const Tensor& x, const Tensor& y) {
+  return {{int(x.size(2)), int(y.size(2))},
+          {int(x.size(3)), int(y.size(3))},
+          int(x.size(1)),
+          x.size(0)};
+}
+
+// One of a kernel's two widths over the rows of `result`.
+template <class Kernel, class... Arguments>
+void over_rows(const char* op, const Tensor& result, bool four, Kernel* by_four, Kernel* by_one,
+               const Arguments&... arguments) {
+  const int64_t lines = result.size(0) * result.size(2);
+  const int64_t items = result.size(3) * result.size(1) / (four ? 4 : 1);
+  launch(op, four ? by_four : by_one, blocks_for(lines, 1), threads_for_row(items), 0,
+         arguments...);
+}
+
+template <class Axis>
+bool average(const char* op, const Tensor& any_x, const Windows<Axis>& windows, const Tensor& y) {
+  const Tensor x = any_x.channels_last();
+  over_rows(op, y, in_fours(x.size(1), x.address(), y.address()), average_kernel<4, Axis>,
+            average_kernel<1, Axis>, windows, pointer<float>(x), pointer<float>(y));
+  return true;
+}
+
+template <class Axis>
+bool average_backward(const char* op, const Tensor& any_dy, const Windows<Axis>& windows,
+                      const Tensor& dx) {
+  const Tensor dy = any_dy.channels_last();
+  over_rows(op, dx, in_fours(dy.size(1), dy.address(), dx.address()),
+            average_backward_kernel<4, Axis>, average_backward_kernel<1, Axis>, windows,
+            pointer<float>(dy), pointer<float>(dx));
+  return true;
+}
+
+}  // namespace
+
+bool max_pool2d(const Tensor& any_x, const ops::Pool2dParams& params, const Tensor& y,
+                const Tensor& indices) {
+  if (!takes(params, any_x, y)) return false;
+  if (y.numel() == 0) return true;
+  const Tensor x = any_x.channels_last();
+  over_rows("max_pool2d", y, in_fours(x.size(1), x.address(), y.address(), indices.address()),
+            max_kernel<4>, max_kernel<1>, windows_of(params, x, y), pointer<float>(x),
+            pointer<float>(y), pointer<int32_t>(indices));
+  return true;
+}
+
+bool max_pool2d_backward(const Tensor& any_dy, const Tensor& any_indices,
+                         const ops::Pool2dParams& params, const Tensor& dx) {
+  if (!takes(params, dx, any_dy)) return false;
+  if (dx.numel() == 0) return true;
+  const Tensor dy = any_dy.channels_last(), indices = any_indices.channels_last();
+  over_rows("max_pool2d_backward", dx,
+            in_fours(dx.size(1), dx.address(), dy.address(), indices.address()),
+            max_backward_kernel<4>, max_backward_kernel<1>, windows_of(params, dx, dy),
+            pointer<float>(dy), pointer<int32_t>(indices), pointer<float>(dx));
+  return true;
+}
+
+bool avg_pool2d(const Tensor& x, const ops::Pool2dParams& params, const Tensor& y) {
+  if (!takes(params, x, y)) return false;
+  return y.numel() == 0 || average("avg_pool2d", x, windows_of(params, x, y), y);
+}
+
+bool avg_pool2d_backward(const Tensor& dy, const ops::Pool2dParams& params, const Tensor& dx) {
+  if (!takes(params, dx, dy)) return false;
+  return dx.numel() == 0 ||
+         average_backward("avg_pool2d_backward", dy, windows_of(params, dx, dy), dx);
+}
+
+bool adaptive_avg_pool2d(const Tensor& x, const Tensor& y) {
+  constexpr const char* kOp = "adaptive_avg_pool2d";
+  if (!takes(x, y)) return false;
+  if (y.numel() == 0) return true;
+  if (y.size(2) == 1 && y.size(3) == 1) return whole(kOp, x, y);
+  return average(kOp, x, windows_of(x, y), y);
+}
+
+bool adaptive_avg_pool2d_backward(const Tensor& dy, const Tensor& dx) {
+  constexpr const char* kOp = "adaptive_avg_pool2d_backward";
+  if (!takes(dx, dy)) return false;
+  return dx.numel() == 0 || average_backward(kOp, dy, windows_of(dx, dy), dx);
 }
 
 }  // namespace kintsugi::cuda

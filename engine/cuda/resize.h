@@ -1,4 +1,4 @@
-// Fast f32 resizing of channels-last grids; false for another dtype. Never installed.
+// f32 resizing on the device: false for another dtype and for extents past 2^29. Never installed.
 #pragma once
 
 #include "kintsugi/engine/ops/resize.h"

@@ -113,6 +113,7 @@ TEST_CASE("pool: fast against reference") {
   check_against_reference({1, 18, 8, 8}, Pool2dParams::square(1, 3));  // cells that nobody reads
   check_against_reference({1, 18, 8, 8}, Pool2dParams::square(8, 1));
   check_against_reference({3, 18, 9, 9}, Pool2dParams::square(3, 1, 1));
+  check_against_reference({1, 68, 3, 19}, Pool2dParams::square(3, 1, 1));  // rows of more than a block
 }
 
 TEST_CASE("pool: adaptive, fast against reference") {
@@ -127,6 +128,23 @@ TEST_CASE("pool: adaptive, fast against reference") {
                      ops::adaptive_avg_pool2d_backward(dy, x.shape())) < 1e-6);
     }
   }
+}
+
+TEST_CASE("pool: the mean of a grid, many sizes") {
+  for (const Shape& shape : {Shape{3, 4, 16, 16}, Shape{1, 130, 3, 5}, Shape{2, 7, 70, 61},
+                             Shape{1, 12, 100, 90}, Shape{1, 260, 20, 20}}) {
+    const Tensor x = random_tensor(shape, 1, 0, 1);
+    for (const Tensor& a : {f32(x), f32(x).channels_last()}) {
+      CHECK(error_of(ops::adaptive_avg_pool2d(a, 1, 1), ops::adaptive_avg_pool2d(x, 1, 1)) < 1e-6);
+    }
+  }
+  // Memory that begins between two words of 16 bytes.
+  const Tensor wide = random_tensor({2, 6, 6, 8}, 2, -1, 1, DType::kF32);
+  const Tensor part = wide.view({576}).slice(0, 1, 145).view({1, 6, 6, 4}).permute({0, 3, 1, 2});
+  CHECK(error_of(ops::adaptive_avg_pool2d(part, 1, 1),
+                 ops::adaptive_avg_pool2d(part.to(DType::kF64), 1, 1)) < 1e-6);
+  CHECK(error_of(ops::avg_pool2d(part, Pool2dParams::square(3, 1, 1)),
+                 ops::avg_pool2d(part.to(DType::kF64), Pool2dParams::square(3, 1, 1))) < 1e-6);
 }
 
 TEST_CASE("pool: a mean over many cells keeps its digits") {

@@ -52,9 +52,11 @@ TEST_CASE("resize: constants stay, the same size is the identity, ramps stay ram
 TEST_CASE("resize: f32 kernels agree with the reference, the backward is the adjoint") {
   Context::current().fallbacks.clear();
   for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{2, 3, 5, 7}, Shape{1, 17, 4, 3},
-                             Shape{2, 64, 14, 14}, Shape{0, 3, 4, 4}}) {
+                             Shape{2, 64, 14, 14}, Shape{1, 4, 2, 2}, Shape{1, 8, 31, 2},
+                             Shape{0, 3, 4, 4}}) {
     for (const Interpolation how : kAll) {
-      for (const auto& [h, w] : {std::pair<int64_t, int64_t>{1, 1}, {7, 3}, {9, 14}, {28, 28}}) {
+      for (const auto& [h, w] :
+           {std::pair<int64_t, int64_t>{1, 1}, {7, 3}, {9, 14}, {28, 28}, {3, 67}}) {
         const Tensor x = random_tensor(shape, 1, -1, 1, DType::kF32);
         const Tensor want = ops::resize2d(x.to(DType::kF64), h, w, how);
         for (const Tensor& a : {x, x.channels_last()}) {
