@@ -1,16 +1,198 @@
 #include "kintsugi/engine/cuda/matmul.h"
 
+#include "kintsugi/engine/cuda/blas.h"
+#include "kintsugi/engine/cuda/launch.h"
+
 namespace kintsugi::cuda {
 
-bool matmul(const Tensor&, const Tensor&, const Tensor&) {
-  return false;
+namespace {
+
+// Each product of a batch that has no regular distances is a call; more of them cost more than a
+// copy.
+constexpr int64_t kMaxCalls = 16;
+
+// How BLAS reads a matrix: rows `row` apart, perhaps transposed.
+struct Layout {
+  bool fits = false, transposed = false;
+  int64_t row = 0;
+};
+
+Layout layout_of(const Tensor& x) {
+  const int64_t rows = x.size(-2), columns = x.size(-1);
+  const int64_t row = x.strides()[-2], column = x.strides()[-1];
+  if ((column == 1 || columns == 1) && (row >= columns || rows == 1)) {
+    return {true, false, rows == 1 ? columns : row};
+  }
+  if ((row == 1 || rows == 1) && (column >= rows || columns == 1)) {
+    return {true, true, columns == 1 ? rows : column};
+  }
+  return {};
 }
-bool linear(const Tensor&, const Tensor&, const Tensor&, const Tensor&) {
-  return false;
+
+// The leading dimensions of three tensors, the innermost first, joined where the distances allow.
+struct Batch {
+  struct Dim {
+    int64_t size, a, b, y;
+  };
+  std::vector<Dim> dims;
+
+  Batch(const Tensor& a, const Tensor& b, const Tensor& y) {
+    for (int i = y.rank() - 3; i >= 0; --i) {
+      const Dim next{y.size(i), a.strides()[i], b.strides()[i], y.strides()[i]};
+      if (next.size == 1) continue;
+      if (!dims.empty()) {
+        Dim& last = dims.back();
+        if (next.a == last.a * last.size && next.b == last.b * last.size &&
+            next.y == last.y * last.size) {
+          last.size *= next.size;
+          continue;
+        }
+      }
+      dims.push_back(next);
+    }
+  }
+};
+
+// y = a b (+ bias), for any strides of a and b; y is contiguous.
+void product(const char* op, const Tensor& a, const Tensor& b, const Tensor& y,
+             const Tensor& bias = {}) {
+  if (y.numel() == 0) return;
+  if (a.size(-1) == 0) {
+    if (bias.defined())
+      Tensor(y).copy_from(bias.expand(y.shape()));
+    else
+      Tensor(y).fill(0);
+    return;
+  }
+  const Layout left = layout_of(a), right = layout_of(b);
+  if (!left.fits) return product(op, a.contiguous(), b, y, bias);
+  if (!right.fits) return product(op, a, b.contiguous(), y, bias);
+
+  Gemm g;
+  g.m = y.size(-2);
+  g.n = y.size(-1);
+  g.k = a.size(-1);
+  g.a_row = left.row;
+  g.b_row = right.row;
+  g.y_row = g.n;
+  g.a_transposed = left.transposed;
+  g.b_transposed = right.transposed;
+  g.bias = pointer<float>(bias);
+  std::vector<Batch::Dim> dims = Batch(a, b, y).dims;
+  // One b for all rows of the innermost batch: one taller product.
+  if (!dims.empty() && dims[0].b == 0 && !g.a_transposed && dims[0].y == g.m * g.n) {
+    const int64_t row = g.m == 1 ? dims[0].a : g.a_row;
+    if (row >= g.k && dims[0].a == g.m * row) {
+      g.a_row = row;
+      g.m *= dims[0].size;
+      dims.erase(dims.begin());
+    }
+  }
+  if (!dims.empty()) {
+    const auto largest = std::max_element(
+        dims.begin(), dims.end(), [](const auto& p, const auto& q) { return p.size < q.size; });
+    g.batch = largest->size;
+    g.a_step = largest->a;
+    g.b_step = largest->b;
+    g.y_step = largest->y;
+    dims.erase(largest);
+  }
+  int64_t calls = 1;
+  for (const auto& dim : dims) calls *= dim.size;
+  if (calls > kMaxCalls && !(a.is_contiguous() && b.is_contiguous())) {
+    return product(op, a.contiguous(), b.contiguous(), y, bias);
+  }
+  for (int64_t i = 0; i < calls; ++i) {
+    g.a = pointer<float>(a);
+    g.b = pointer<float>(b);
+    g.y = pointer<float>(y);
+    int64_t rest = i;
+    for (const auto& dim : dims) {
+      const int64_t index = rest % dim.size;
+      rest /= dim.size;
+      g.a += index * dim.a;
+      g.b += index * dim.b;
+      g.y += index * dim.y;
+    }
+    gemm(op, g);
+  }
 }
-bool linear_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                     const Tensor&) {
-  return false;
+
+constexpr int kColumns = 32, kLines = 8;  // of a block
+constexpr int64_t kSlab = 512;            // rows that a block sums: 64 a thread
+
+// Sums of the columns of x (rows, columns) over slabs of `slab` rows: y (slabs, columns).
+template <class Sum>
+__global__ void column_sums_kernel(int64_t rows, int64_t columns, int64_t row, int64_t column,
+                                   int64_t slab, int64_t blocks, const float* x, float* y) {
+  Sum* shared = dynamic_shared<Sum>();
+  const int64_t across = (columns + kColumns - 1) / kColumns;
+  const int tx = int(threadIdx.x), ty = int(threadIdx.y);
+  for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
+    const int64_t s = block / across, j = (block - s * across) * kColumns + tx;
+    const int64_t end = (s + 1) * slab < rows ? (s + 1) * slab : rows;
+    Sum sum = 0;
+    if (j < columns) {
+      for (int64_t i = s * slab + ty; i < end; i += kLines) sum += x[i * row + j * column];
+    }
+    __syncthreads();  // `shared` may still be read from the last block
+    shared[ty * kColumns + tx] = sum;
+    __syncthreads();
+    if (ty > 0 || j >= columns) continue;
+    for (int i = 1; i < kLines; ++i) sum += shared[i * kColumns + tx];
+    y[s * columns + j] = float(sum);
+  }
+}
+
+template <class Sum>
+void sum_slabs(const char* op, int64_t rows, int64_t columns, int64_t row, int64_t column,
+               int64_t slab, const float* x, float* y) {
+  const int64_t slabs = std::max<int64_t>(1, (rows + slab - 1) / slab);
+  const int64_t blocks = slabs * ((columns + kColumns - 1) / kColumns);
+  launch(op, column_sums_kernel<Sum>, blocks_for(blocks, 1), dim3(kColumns, kLines),
+         kColumns * kLines * sizeof(Sum), rows, columns, row, column, slab, blocks, x, y);
+}
+
+// Slabs in f32, then their sums in double.
+void column_sums(const char* op, const Tensor& x, const Tensor& y) {
+  const int64_t rows = x.size(0), columns = x.size(1);
+  if (columns == 0) return;
+  const int64_t slabs = (rows + kSlab - 1) / kSlab;
+  if (slabs <= 1) {
+    return sum_slabs<float>(op, rows, columns, x.strides()[0], x.strides()[1], kSlab,
+                            pointer<float>(x), pointer<float>(y));
+  }
+  const Tensor partial = Tensor::empty({slabs, columns}, DType::kF32, x.device());
+  sum_slabs<float>(op, rows, columns, x.strides()[0], x.strides()[1], kSlab, pointer<float>(x),
+                   pointer<float>(partial));
+  sum_slabs<double>(op, slabs, columns, columns, 1, slabs, pointer<float>(partial),
+                    pointer<float>(y));
+}
+
+}  // namespace
+
+bool matmul(const Tensor& a, const Tensor& b, const Tensor& y) {
+  if (y.dtype() != DType::kF32) return false;
+  product("matmul", a, b, y);
+  return true;
+}
+
+bool linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y) {
+  if (y.dtype() != DType::kF32) return false;
+  product("linear", x, weight.transpose(0, 1), y, bias.defined() ? bias.contiguous() : bias);
+  return true;
+}
+
+bool linear_backward(const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& dx,
+                     const Tensor& dweight, const Tensor& dbias) {
+  constexpr const char* kOp = "linear_backward";
+  if (dy.dtype() != DType::kF32) return false;
+  // Read up to three times: put in order once.
+  const Tensor grad = dy.numel() == 0 || layout_of(dy).fits ? dy : dy.contiguous();
+  if (dx.defined()) product(kOp, grad, weight, dx);
+  if (dweight.defined()) product(kOp, grad.transpose(0, 1), x, dweight);
+  if (dbias.defined()) column_sums(kOp, grad, dbias);
+  return true;
 }
 
 }  // namespace kintsugi::cuda
