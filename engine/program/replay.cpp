@@ -21,6 +21,7 @@ Replay::Replay(Device device, std::function<void()> work) : state_(std::make_uni
       state_->pool = std::make_shared<cuda::Pool>(device.index);
       const cuda::ScopedPool scope(state_->pool);
       state_->work();
+      state_->work();
       cuda::begin_capture(cuda::current_stream());
       try {
         state_->work();

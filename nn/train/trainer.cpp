@@ -171,12 +171,13 @@ bool Trainer::run(const std::function<void(const TrainProgress&)>& on_step,
         ScopedSet generator(context.generator, s.generator);
         const Variable logits = s.network(Variable(batch.images));
         const Variable loss = autograd::cross_entropy(logits, batch.labels, o.label_smoothing);
+        // Read after the backward is queued: on a device it waits for what came before.
+        loss.backward();
         loss_value = loss.value().item();
         if (!std::isfinite(loss_value)) {
           fail(ErrorKind::kNumeric, "train: the loss is ", loss_value, " at step ", s.step, " of ",
                total, " (learning rate ", lr, ")");
         }
-        loss.backward();
         s.generator = context.generator;
       }
       if (o.clip_norm > 0) autograd::clip_grad_norm(*s.optimizer, o.clip_norm);

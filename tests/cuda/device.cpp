@@ -8,24 +8,11 @@
 #include "kintsugi/engine/ops/elementwise.h"
 #include "kintsugi/engine/ops/reduce.h"
 #include "kintsugi/engine/program/replay.h"
+#include "tests/cuda/in_use.h"
 #include "tests/support/compare.h"
 
 using namespace kintsugi;
 using namespace kintsugi::test;
-
-namespace {
-
-// Memory as the product has it: cached, not managed.
-class AsInUse {
- public:
-  AsInUse() : saved_(cuda::allocator_options()) { cuda::allocator_options() = {.poison = true}; }
-  ~AsInUse() { cuda::allocator_options() = saved_; }
-
- private:
-  cuda::AllocatorOptions saved_;
-};
-
-}  // namespace
 
 TEST_CASE("cuda: tensors move, convert and keep their order in memory") {
   const AsInUse in_use;

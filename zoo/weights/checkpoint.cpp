@@ -24,7 +24,7 @@ int64_t first_nonfinite(const Tensor& tensor) {
 
 // The row-major index of the first NaN or infinity; -1 where there is none.
 int64_t first_nonfinite(const Tensor& tensor) {
-  const Tensor dense = tensor.contiguous();
+  const Tensor dense = tensor.to(kCpu).contiguous();
   if (dense.numel() == 0) return -1;
   if (dense.dtype() == DType::kF64) return first_nonfinite<double>(dense);
   return first_nonfinite<float>(dense.to(DType::kF32));
@@ -145,11 +145,10 @@ void write_weights(const std::filesystem::path& path, const Weights& weights) {
   std::map<std::string, StoredTensor> stored;
   for (const auto& [name, tensor] : weights.tensors) {
     if (!tensor.defined()) fail(ErrorKind::kUsage, "write_weights: '", name, "' is undefined");
-    if (tensor.device() != kCpu) {
-      fail(ErrorKind::kDevice, "write_weights: '", name, "' is on ", tensor.device(),
-           ", expected cpu");
+    if (tensor.is_meta()) {
+      fail(ErrorKind::kDevice, "write_weights: '", name, "' is on meta and has no elements");
     }
-    const Tensor& source = dense[name] = tensor.contiguous();
+    const Tensor& source = dense[name] = tensor.to(kCpu).contiguous();
     StoredTensor& entry = stored[name];
     entry.dtype = stored_dtype(source.dtype());
     entry.shape.assign(source.shape().begin(), source.shape().end());

@@ -219,7 +219,7 @@ void write_npy(const std::filesystem::path& path, const Tensor& tensor) {
   if (tensor.dtype() == DType::kBF16) {
     fail(ErrorKind::kDtype, "write_npy: got bf16, which NumPy lacks, expected f32");
   }
-  const Tensor dense = tensor.contiguous();
+  const Tensor dense = tensor.to(kCpu).contiguous();
   std::string header = "{'descr': '";
   for (const auto& [name, dtype] : kDescrs) {
     if (dtype == dense.dtype()) header += name;
