@@ -1,4 +1,5 @@
-// Normalisations in f32. Never installed. Operands as in engine/ref/norm.h; false for other dtypes.
+// Normalisations in f32, sums in double. Operands as in engine/ref/norm.h; false for other dtypes.
+// Never installed.
 #pragma once
 
 #include "kintsugi/engine/core/tensor.h"

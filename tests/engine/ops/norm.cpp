@@ -90,6 +90,8 @@ TEST_CASE("batch_norm: f32 kernels against f64 over channels and orders in memor
       compare_batch(random32({33, c}, 1), affine);
       compare_batch(random32({1, c}, 1), affine);
     }
+    compare_batch(random32({5, 301}, 1), affine);
+    compare_batch(random32({2, 520, 1, 2}, 1), affine);
     compare_batch(random32({5, 24, 40, 40}, 1).channels_last(), affine);  // more threads than one
     compare_batch(random32({2, 24, 9, 9}, 1).channels_last().slice(1, 3, 20), affine);
     compare_batch(random32({4, 6, 5, 24}, 1).permute({0, 3, 1, 2}), affine);
@@ -172,6 +174,8 @@ TEST_CASE("layer_norm: f32 kernels against f64, tokens and grids") {
       compare(random32({c}, 1), 0, affine);
     }
     compare(random32({8, 196, 64}, 1), 2, affine);
+    for (const int64_t c : {2052, 2053, 6200, 6201, 25001}) compare(random32({3, c}, 1), 1, affine);
+    compare(random32({2 * 16 * 8 + 1}, 1).slice(0, 1, 257).view({2, 16, 8}), -1, affine);
     compare(random32({4, 64, 9}, 1).transpose(1, 2), -1, affine);
     compare(make::zeros({0, 5, 16}), -1, affine);
   }
