@@ -1,16 +1,82 @@
 #include "kintsugi/engine/cuda/conv.h"
 
+#include "kintsugi/engine/cuda/column_sums.h"
+#include "kintsugi/engine/cuda/context.h"
+#include "kintsugi/engine/cuda/conv_gemm.h"
+#include "kintsugi/engine/cuda/depthwise.h"
+
 namespace kintsugi::cuda {
 
-bool conv2d(const Tensor&, const Tensor&, const Tensor&, const ops::Conv2dParams&, const Tensor&) {
-  return false;
+namespace {
+
+constexpr int64_t kMost = 1 << 28;  // sums of a few such positions fit 32 bits
+
+bool takes(const Tensor& x, const Shape& weight, const ops::Conv2dParams& params, const Tensor& y) {
+  if (x.dtype() != DType::kF32) return false;
+  for (const int64_t v : params.stride)
+    if (v > kMost) return false;
+  for (const int64_t v : params.padding)
+    if (v > kMost) return false;
+  for (const int64_t v : params.dilation)
+    if (v > kMost) return false;
+  if (weight.numel() > kMost * 4) return false;
+  for (const Tensor* t : {&x, &y}) {
+    if (t->size(1) * t->size(3) > kMost || t->size(2) > kMost) return false;
+  }
+  return conv_gemm_takes(x, y);
 }
-bool conv2d_backward_input(const Tensor&, const Tensor&, const ops::Conv2dParams&, const Tensor&) {
-  return false;
+
+bool is_depthwise(const Shape& weight, const ops::Conv2dParams& params) {
+  return weight[1] == 1 && (params.groups > 1 || weight[0] == 1);
 }
-bool conv2d_backward_weight(const Tensor&, const Tensor&, const ops::Conv2dParams&, const Tensor&,
-                            const Tensor&) {
-  return false;
+
+}  // namespace
+
+// PLAIN PRODUCTS: a dense 1x1 convolution of stride 1 without padding is y (pixels, O) = x (pixels,
+// C)
+// * weight (O, C) transposed (+ bias); its gradients are dx = dy * weight and dweight = dy
+// transposed
+// * x. Here, before conv_gemm, is where the library's gemm takes them once engine/cuda/blas.h is
+// there:
+//   if (is_plain_product(weight.shape(), params)) return gemm(...), true;
+// conv_gemm computes them until then.
+
+bool conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
+            const ops::Conv2dParams& params, const Tensor& y) {
+  if (!takes(x, weight.shape(), params, y)) return false;
+  if (y.numel() == 0) return true;
+  if (is_depthwise(weight.shape(), params))
+    depthwise(x, weight, bias, params, y);
+  else
+    conv_gemm(x, weight, bias, params, y);
+  return true;
+}
+
+bool conv2d_backward_input(const Tensor& dy, const Tensor& weight, const ops::Conv2dParams& params,
+                           const Tensor& dx) {
+  if (!takes(dx, weight.shape(), params, dy)) return false;
+  if (dx.numel() == 0) return true;
+  if (is_depthwise(weight.shape(), params))
+    depthwise_backward_input(dy, weight, params, dx);
+  else
+    conv_gemm_backward_input(dy, weight, params, dx);
+  return true;
+}
+
+bool conv2d_backward_weight(const Tensor& x, const Tensor& dy, const ops::Conv2dParams& params,
+                            const Tensor& dweight, const Tensor& dbias) {
+  if (!takes(x, dweight.shape(), params, dy)) return false;
+  if (dy.numel() == 0) {
+    fill(dweight, 0);
+    if (dbias.defined()) fill(dbias, 0);
+    return true;
+  }
+  if (is_depthwise(dweight.shape(), params))
+    depthwise_backward_weight(x, dy, params, dweight);
+  else
+    conv_gemm_backward_weight(x, dy, params, dweight);
+  if (dbias.defined()) column_sums("conv2d_backward_weight", dy.channels_last(), dbias);
+  return true;
 }
 
 }  // namespace kintsugi::cuda

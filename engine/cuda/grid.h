@@ -6,6 +6,13 @@
 
 namespace kintsugi::cuda {
 
+// Loops over registers, which have no addresses: nvcc must unroll them.
+#ifdef KINTSUGI_SIMT_EMULATED
+#define KINTSUGI_UNROLL
+#else
+#define KINTSUGI_UNROLL _Pragma("unroll")
+#endif
+
 template <int kWidth, class T>
 __device__ __forceinline__ void load(const T* from, T (&to)[kWidth]) {
   static_assert(sizeof(T) == 4 && (kWidth == 1 || kWidth == 4));

@@ -1,5 +1,6 @@
 #include "kintsugi/engine/cuda/pool.h"
 
+#include "kintsugi/engine/cuda/column_sums.h"
 #include "kintsugi/engine/cuda/grid.h"
 
 namespace kintsugi::cuda {
@@ -161,87 +162,6 @@ __global__ void average_backward_kernel(Windows<Axis> w, const float* dy, float*
       });
 }
 
-// The mean over all cells. A block sums `lanes` times kWidth channels of an image over a part of
-// its cells, each thread every blockDim.x / lanes-th of them; threads of one lane are added in
-// their order through shared memory, parts by `whole_parts`.
-template <int kWidth>
-__global__ void whole_kernel(int64_t cells, int channels, int lanes, int chunks, int parts,
-                             double scale, const float* x, double* partial, float* y) {
-  double* shared = dynamic_shared<double>();  // kWidth a thread
-  const int part = int(blockIdx.x % unsigned(parts));
-  const int chunk = int(blockIdx.x / unsigned(parts) % unsigned(chunks));
-  const int64_t n = blockIdx.x / unsigned(parts) / unsigned(chunks);
-  const int lane = int(threadIdx.x) % lanes, first = int(threadIdx.x) / lanes;
-  const int threads = int(blockDim.x) / lanes, c = (chunk * lanes + lane) * kWidth;
-  const int64_t begin = cells * part / parts, end = cells * (part + 1) / parts;
-  double sum[kWidth] = {};
-  if (c < channels) {
-    const float* from = x + n * cells * channels + c;
-    int64_t at = begin + first;
-    for (; at + 3 * threads < end; at += 4 * threads) {
-      float value[4][kWidth];
-      for (int u = 0; u < 4; ++u) load(from + (at + u * threads) * channels, value[u]);
-      for (int u = 0; u < 4; ++u) {
-        for (int k = 0; k < kWidth; ++k) sum[k] += double(value[u][k]);
-      }
-    }
-    for (; at < end; at += threads) {
-      float value[kWidth];
-      load(from + at * channels, value);
-      for (int k = 0; k < kWidth; ++k) sum[k] += double(value[k]);
-    }
-  }
-  for (int k = 0; k < kWidth; ++k) shared[k * int(blockDim.x) + int(threadIdx.x)] = sum[k];
-  __syncthreads();
-  if (first != 0 || c >= channels) return;
-  for (int k = 0; k < kWidth; ++k) {
-    double total = 0;
-    for (int t = 0; t < threads; ++t) total += shared[k * int(blockDim.x) + t * lanes + lane];
-    const int64_t to = n * channels + c + k;
-    if (parts == 1)
-      y[to] = float(total * scale);
-    else
-      partial[to * parts + part] = total;
-  }
-}
-
-__global__ void whole_parts(int64_t n, int parts, double scale, const double* partial, float* y) {
-  for (int64_t i = grid_first(); i < n; i += grid_step()) {
-    double sum = 0;
-    for (int part = 0; part < parts; ++part) sum += partial[i * parts + part];
-    y[i] = float(sum * scale);
-  }
-}
-
-constexpr int64_t kPlenty = 1024;  // blocks that fill any device
-
-bool whole(const char* op, const Tensor& any_x, const Tensor& y) {
-  const Tensor x = any_x.channels_last();
-  const int64_t cells = x.size(2) * x.size(3), channels = x.size(1);
-  const bool four = in_fours(channels, x.address());
-  const int64_t groups = four ? channels / 4 : channels;
-  int lanes = 1;
-  while (lanes < 32 && lanes < groups) lanes *= 2;
-  const int64_t chunks = (groups + lanes - 1) / lanes, each = cells * lanes / kThreads;
-  const int64_t parts =
-      std::clamp<int64_t>(std::min(kPlenty / (x.size(0) * chunks), each / 16), 1, 256);
-  const int64_t blocks = x.size(0) * chunks * parts;
-  if (blocks > 0x7fffffff) return false;
-  Tensor partial;
-  if (parts > 1) {
-    partial = Tensor::empty({x.size(0), channels, parts}, DType::kF64, x.device());
-  }
-  const double scale = 1 / double(cells);
-  launch(op, four ? whole_kernel<4> : whole_kernel<1>, unsigned(blocks), kThreads,
-         (four ? 4 : 1) * kThreads * sizeof(double), cells, int(channels), lanes, int(chunks),
-         int(parts), scale, pointer<float>(x), pointer<double>(partial), pointer<float>(y));
-  if (parts > 1) {
-    launch(op, whole_parts, blocks_for(y.numel()), kThreads, 0, y.numel(), int(parts), scale,
-           pointer<double>(partial), pointer<float>(y));
-  }
-  return true;
-}
-
 bool takes(const Tensor& x, const Tensor& y) {
   for (const Tensor* t : {&x, &y}) {
     for (int d = 1; d < 4; ++d) {
@@ -344,7 +264,10 @@ bool adaptive_avg_pool2d(const Tensor& x, const Tensor& y) {
   constexpr const char* kOp = "adaptive_avg_pool2d";
   if (!takes(x, y)) return false;
   if (y.numel() == 0) return true;
-  if (y.size(2) == 1 && y.size(3) == 1) return whole(kOp, x, y);
+  if (y.size(2) == 1 && y.size(3) == 1) {
+    scaled_column_sums(kOp, x.channels_last(), 1 / double(x.size(2) * x.size(3)), y);
+    return true;
+  }
   return average(kOp, x, windows_of(x, y), y);
 }
 

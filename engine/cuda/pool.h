@@ -1,6 +1,6 @@
 // f32 pooling on the device, in gather form: a thread computes what it writes, so that nothing is
-// added by two threads. Arguments as in engine/ref/pool.h, of any strides; results are channels last.
-// False for another dtype and for extents past 2^29. Never installed.
+// added by two threads. Arguments as in engine/ref/pool.h, of any strides; results are channels
+// last. False for another dtype and for extents past 2^29. Never installed.
 #pragma once
 
 #include "kintsugi/engine/ops/pool.h"
