@@ -12,7 +12,7 @@ namespace {
 
 // A block has 64 queries of one head; keys and values pass by under a running maximum and sum.
 template <class E, int kChunks>
-__global__ void __launch_bounds__(E::kThreads)
+__global__ void __launch_bounds__(E::kThreads, kMinBlocks<kChunks>)
     attention_kernel(Problem p, int64_t query_tiles, Heads y, float* logsumexp) {
   using Word = typename E::Word;
   constexpr int kWidth = E::kWidth;
@@ -143,7 +143,7 @@ bool attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& 
   if (logsumexp.numel() == 0) return true;
   const Problem p(q, k, v, bias, scale);
   const int64_t query_tiles = tiles_of(p.n);
-  with_engine(std::max(p.d, p.e), 1, [&](auto choice) {
+  with_engine<1>(std::max(p.d, p.e), [&](auto choice) {
     using E = typename decltype(choice)::Engine;
     constexpr size_t kShared = (2 * E::kDepthWords + E::kRowWords + E::kScratch) * 4;
     launch("attention", attention_kernel<E, decltype(choice)::kCount>,

@@ -170,7 +170,7 @@ __device__ __forceinline__ void weigh_rows(typename E::Outs (&sums)[kChunks],
 
 // A block has 64 keys of one head, the queries pass by: dk = scale ds^T q, dv = p^T dy.
 template <class E, int kChunks>
-__global__ void __launch_bounds__(E::kThreads)
+__global__ void __launch_bounds__(E::kThreads, kMinBlocks<kChunks>)
     keys_kernel(Problem p, Given given, int64_t key_tiles, Heads dk, Heads dv) {
   const Room<E> room;
   const int64_t head = blockIdx.x / key_tiles, m0 = (blockIdx.x - head * key_tiles) * kSide;
@@ -198,7 +198,7 @@ __global__ void __launch_bounds__(E::kThreads)
 // A block has 64 queries of one head, the keys pass by: dq = scale ds k. dbias, where each of its
 // elements belongs to one score.
 template <class E, int kChunks>
-__global__ void __launch_bounds__(E::kThreads)
+__global__ void __launch_bounds__(E::kThreads, kMinBlocks<kChunks>)
     queries_kernel(Problem p, Given given, int64_t query_tiles, Heads dq, Plane dbias) {
   const Room<E> room;
   const int64_t head = blockIdx.x / query_tiles, n0 = (blockIdx.x - head * query_tiles) * kSide;
@@ -273,7 +273,7 @@ __device__ __forceinline__ void split_index(int64_t index, const int64_t (&exten
 
 // partial (splits, batch or 1, heads or 1, n or 1, m or 1).
 template <class E, int kChunks>
-__global__ void __launch_bounds__(E::kThreads)
+__global__ void __launch_bounds__(E::kThreads, kMinBlocks<kChunks>)
     bias_kernel(Problem p, Given given, Shared shared, float* partial) {
   const Room<E> room;
   const int64_t split = blockIdx.x % shared.splits;
@@ -368,7 +368,7 @@ bool attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const
            p.n, p.e, Heads(y), given.dy, pointer<float>(delta));
   }
   const int width = std::max(p.d, p.e);
-  with_engine(width, 2, [&](auto choice) {
+  with_engine<2>(width, [&](auto choice) {
     using E = typename decltype(choice)::Engine;
     constexpr int kChunks = decltype(choice)::kCount;
     launch(kOp, keys_kernel<E, kChunks>, unsigned(heads * tiles_of(p.m)), E::kThreads,
@@ -384,7 +384,7 @@ bool attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const
     } else {
       const Tensor partial =
           Tensor::empty({shared.splits, shared.elements()}, DType::kF32, q.device());
-      with_engine(width, 2, [&](auto choice) {
+      with_engine<2>(width, [&](auto choice) {
         using E = typename decltype(choice)::Engine;
         launch(kOp, bias_kernel<E, decltype(choice)::kCount>,
                unsigned(shared.tiles * shared.splits), E::kThreads, Room<E>::kBytes, p, given,
@@ -394,7 +394,7 @@ bool attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const
              shared.elements(), pointer<float>(partial), Plane(dbias));
     }
   }
-  with_engine(width, 2, [&](auto choice) {
+  with_engine<2>(width, [&](auto choice) {
     using E = typename decltype(choice)::Engine;
     launch(kOp, queries_kernel<E, decltype(choice)::kCount>, unsigned(heads * tiles_of(p.n)),
            E::kThreads, Room<E>::kBytes, p, given, tiles_of(p.n), Heads(dq), direct);

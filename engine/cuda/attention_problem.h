@@ -82,39 +82,30 @@ struct Choice {
   static constexpr int kCount = kChunks;
 };
 
-// Calls run(Choice) for heads of at most `width` columns. Where a thread's registers cannot hold
-// the `sums` of a tensor-core kernel, multiply-adds serve: more exact than was asked for.
-template <class Run>
-void with_engine(int64_t width, int sums, const Run& run) {
+template <template <int> class E, bool kAll, class Run>
+void with_chunks(int width, const Run& run) {
+  if (width <= 32)
+    run(Choice<E<32>, 1>());
+  else if (width <= 64)
+    run(Choice<E<64>, 1>());
+  else if (width <= 128 || !kAll)
+    run(Choice<E<64>, 2>());
+  else if constexpr (kAll)
+    run(Choice<E<64>, 4>());
+}
+
+// Calls run(Choice) for heads of at most `width` columns. kSums: of a head's width, that a thread
+// keeps. Where its registers cannot hold those of a tensor-core kernel, multiply-adds serve: more
+// exact than was asked for.
+template <int kSums, class Run>
+void with_engine(int width, const Run& run) {
   const Math math = Context::current().math;
-  if (math == Math::kF32 || (width > 128 && sums > 1)) {
-    if (width <= 32)
-      run(Choice<Fma<32>, 1>());
-    else if (width <= 64)
-      run(Choice<Fma<64>, 1>());
-    else if (width <= 128)
-      run(Choice<Fma<64>, 2>());
-    else
-      run(Choice<Fma<64>, 4>());
-  } else if (math == Math::kTF32) {
-    if (width <= 32)
-      run(Choice<Tf32<32>, 1>());
-    else if (width <= 64)
-      run(Choice<Tf32<64>, 1>());
-    else if (width <= 128)
-      run(Choice<Tf32<64>, 2>());
-    else
-      run(Choice<Tf32<64>, 4>());
-  } else {
-    if (width <= 32)
-      run(Choice<Bf16<32>, 1>());
-    else if (width <= 64)
-      run(Choice<Bf16<64>, 1>());
-    else if (width <= 128)
-      run(Choice<Bf16<64>, 2>());
-    else
-      run(Choice<Bf16<64>, 4>());
-  }
+  if (math == Math::kF32 || (width > 128 && kSums > 1))
+    with_chunks<Fma, true>(width, run);
+  else if (math == Math::kTF32)
+    with_chunks<Tf32, kSums == 1>(width, run);
+  else
+    with_chunks<Bf16, kSums == 1>(width, run);
 }
 
 }  // namespace kintsugi::cuda::tiles

@@ -11,13 +11,21 @@
 #include "kintsugi/engine/cuda/block.h"
 #include "kintsugi/engine/cuda/mma.h"
 
+// Loops over a thread's registers are unrolled; loops over depth are not, where one round has work
+// enough to hide what it waits for.
 #ifdef KINTSUGI_SIMT_EMULATED
 #define KINTSUGI_UNROLL
+#define KINTSUGI_ROLL
 #else
 #define KINTSUGI_UNROLL _Pragma("unroll")
+#define KINTSUGI_ROLL _Pragma("unroll 1")
 #endif
 
 namespace kintsugi::cuda::tiles {
+
+// Blocks that a multiprocessor is to hold, at the price of registers, where sums are of one chunk.
+template <int kChunks>
+inline constexpr int kMinBlocks = kChunks == 1 ? 2 : 1;
 
 inline constexpr int kSide = 64;  // rows and columns of a tile of scores
 
@@ -27,14 +35,6 @@ struct Rows {
   const float* data;
   int64_t row;
   bool vectors;
-
-  // Elements column ... column + 3 of row `i`, zero from `columns` on.
-  __device__ __forceinline__ float4 load(int64_t i, int column, int columns) const {
-    const float* const at = data + i * row + column;
-    if (vectors && column + 4 <= columns) return *reinterpret_cast<const float4*>(at);
-    return make_float4(column < columns ? at[0] : 0.0f, column + 1 < columns ? at[1] : 0.0f,
-                       column + 2 < columns ? at[2] : 0.0f, column + 3 < columns ? at[3] : 0.0f);
-  }
 };
 
 // Rows first ... first + count - 1 and columns column ... column + kWidth - 1 of a matrix of
@@ -44,17 +44,43 @@ struct Window {
   int count, column, columns;
 };
 
-// Calls store(row, column, its four elements) over a window, zeros where the matrix has ended.
+// Four neighbours of row `row` of a window from its column `column` on; zero outside the matrix.
+template <bool kVectors>
+__device__ __forceinline__ float4 four_of(const Rows& x, const Window& at, int row, int column) {
+  column += at.column;
+  float4 four = make_float4(0, 0, 0, 0);
+  if (row >= at.count || column >= at.columns) return four;
+  const float* const from = x.data + (at.first + row) * x.row + column;
+  if constexpr (kVectors) return *reinterpret_cast<const float4*>(from);
+  four.x = from[0];
+  if (column + 1 < at.columns) four.y = from[1];
+  if (column + 2 < at.columns) four.z = from[2];
+  if (column + 3 < at.columns) four.w = from[3];
+  return four;
+}
+
+// Calls store(kVectors, i) for i in [0, count) of this thread: all loads of vectors are under way
+// before the first is waited for.
+template <int kCount, int kThreads, class Store>
+__device__ __forceinline__ void each_store(const Rows& x, const Window& at, const Store& store) {
+  if (x.vectors && at.columns % 4 == 0) {
+    KINTSUGI_UNROLL
+    for (int step = 0; step < kCount / kThreads; ++step) {
+      store(std::true_type(), step * kThreads + int(threadIdx.x));
+    }
+  } else {
+    KINTSUGI_ROLL
+    for (int i = int(threadIdx.x); i < kCount; i += kThreads) store(std::false_type(), i);
+  }
+}
+
+// Calls store(row, column, its four elements) over a window.
 template <int kWidth, int kThreads, class Store>
 __device__ __forceinline__ void each_four(const Rows& x, const Window& at, const Store& store) {
-  KINTSUGI_UNROLL
-  for (int step = 0; step < kSide * kWidth / 4 / kThreads; ++step) {
-    const int i = step * kThreads + int(threadIdx.x);
+  each_store<kSide * kWidth / 4, kThreads>(x, at, [&](auto vectors, int i) {
     const int row = i / (kWidth / 4), column = i % (kWidth / 4) * 4;
-    float4 four = make_float4(0, 0, 0, 0);
-    if (row < at.count) four = x.load(at.first + row, at.column + column, at.columns);
-    store(row, column, four);
-  }
+    store(row, column, four_of<decltype(vectors)::value>(x, at, row, column));
+  });
 }
 
 // Multiply-adds in f32: 16 x 16 threads, each with 4 rows side by side and every 16th column.
@@ -97,6 +123,7 @@ struct Fma {
                                               int depth) {
     const Word* const left = own + row_of(0) * kStride;
     const Word* const right = other + tx() * kStride;
+    KINTSUGI_ROLL
     for (int d = 0; d < depth; d += 4) {
       float4 a[4], b[4];
       KINTSUGI_UNROLL
@@ -133,6 +160,7 @@ struct Fma {
   static __device__ __forceinline__ void weigh(Outs& out, const Weights& weights, const Word* x,
                                                int depth) {
     const Word* const right = x + tx() * kOutInner;
+    KINTSUGI_ROLL
     for (int k = 0; k < depth; k += 4) {
       float w[4][4];
       KINTSUGI_UNROLL
@@ -216,6 +244,7 @@ struct Tf32 : MmaTile<W> {
                                               int depth) {
     const Word* const left = own + Base::row_of(0) * kStride + Base::t();
     const Word* const right = other + Base::g() * kStride + Base::t();
+    KINTSUGI_ROLL
     for (int d = 0; d < depth; d += 8) {
       const uint32_t a[4] = {left[d], left[8 * kStride + d], left[d + 4],
                              left[8 * kStride + d + 4]};
@@ -277,18 +306,15 @@ struct Bf16 : MmaTile<W> {
     });
   }
   static __device__ __forceinline__ void stage_rows(Word* to, const Rows& x, const Window& at) {
-    KINTSUGI_UNROLL
-    for (int step = 0; step < kSide * W / 8 / Base::kThreads; ++step) {
-      const int i = step * Base::kThreads + int(threadIdx.x);
+    each_store<kSide * W / 8, Base::kThreads>(x, at, [&](auto vectors, int i) {
+      constexpr bool kVectors = decltype(vectors)::value;
       const int pair = i / (W / 4), column = i % (W / 4) * 4;
-      float4 low = make_float4(0, 0, 0, 0), high = low;
-      const int64_t row = at.first + 2 * pair;
-      if (2 * pair < at.count) low = x.load(row, at.column + column, at.columns);
-      if (2 * pair + 1 < at.count) high = x.load(row + 1, at.column + column, at.columns);
+      const float4 low = four_of<kVectors>(x, at, 2 * pair, column);
+      const float4 high = four_of<kVectors>(x, at, 2 * pair + 1, column);
       *reinterpret_cast<uint4*>(to + pair * kRowStride + column) =
           uint4{pack_bf16(low.x, high.x), pack_bf16(low.y, high.y), pack_bf16(low.z, high.z),
                 pack_bf16(low.w, high.w)};
-    }
+    });
   }
 
   // Words 2t and 2t + 1 of each eight stand for t and t + 4, on both sides: one load for the two.
@@ -296,6 +322,7 @@ struct Bf16 : MmaTile<W> {
                                               int depth) {
     const Word* const left = own + Base::row_of(0) * kStride + 2 * Base::t();
     const Word* const right = other + Base::g() * kStride + 2 * Base::t();
+    KINTSUGI_ROLL
     for (int d = 0; d < depth; d += 16) {
       const uint2 low = *reinterpret_cast<const uint2*>(left + d / 2);
       const uint2 high = *reinterpret_cast<const uint2*>(left + 8 * kStride + d / 2);

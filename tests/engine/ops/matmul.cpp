@@ -119,6 +119,66 @@ TEST_CASE("matmul: batches, broadcast on either side, permuted heads") {
   CHECK(fallbacks.empty());
 }
 
+TEST_CASE("matmul: batches whose products lie at no regular distances") {
+  // (B,N,H,D) as (B,H,N,D): two dimensions of the batch, few and many of each.
+  for (const int64_t b : {2, 18}) {
+    for (const int64_t h : {3, 17}) {
+      CAPTURE(b);
+      CAPTURE(h);
+      const Tensor x = random_tensor({b, 5, h, 6}, 1, -1, 1, DType::kF32).transpose(1, 2);
+      const Tensor z = random_tensor({b, 7, h, 6}, 2, -1, 1, DType::kF32).transpose(1, 2);
+      const Tensor want = ops::matmul(x.to(DType::kF64), z.to(DType::kF64).transpose(2, 3));
+      CHECK(error_of(ops::matmul(x, z.transpose(2, 3)), want) < 5e-6);
+    }
+  }
+  // One matrix for rows that lie one by one, and for rows of which all are one.
+  const Tensor row = random_tensor({1, 1, 9}, 3, -1, 1, DType::kF32).expand({6, 1, 9});
+  const Tensor b = random_tensor({9, 4}, 4, -1, 1, DType::kF32);
+  CHECK(error_of(ops::matmul(row, b), ops::matmul(row.to(DType::kF64), b.to(DType::kF64))) < 5e-6);
+  const Tensor rows = random_tensor({6, 3, 9}, 3, -1, 1, DType::kF32).slice(1, 1, 2);
+  CHECK(error_of(ops::matmul(rows, b), ops::matmul(rows.to(DType::kF64), b.to(DType::kF64))) <
+        5e-6);
+}
+
+TEST_CASE(
+    "matmul and linear: math modes round operands on a device, and every run has the same bits") {
+  const Tensor x = random_tensor({1100, 70}, 1, -1, 1, DType::kF32);
+  const Tensor w = random_tensor({45, 70}, 2, -1, 1, DType::kF32);
+  const Tensor b = random_tensor({45}, 3, -1, 1, DType::kF32);
+  const Tensor dy = random_tensor({1100, 45}, 4, -1, 1, DType::kF32);
+  const auto wide = [](const Tensor& t) { return t.to(DType::kF64); };
+  const Tensor product = ops::matmul(wide(x), wide(w).transpose(0, 1));
+  const Tensor want = ops::linear(wide(x), wide(w), wide(b));
+  const auto wanted = ops::linear_backward(wide(x), wide(w), wide(dy), true, true, true);
+  for (const auto& [math, tolerance] :
+       {std::pair{Math::kF32, 5e-6}, {Math::kTF32, 1e-3}, {Math::kBF16, 1e-2}}) {
+    CAPTURE(int(math));
+    const ScopedSet mode(Context::current().math, math);
+    const auto inexact = [&](double error) {
+      CHECK(error < tolerance);
+      if (kTestDevice.type == DeviceType::kCuda && math != Math::kF32) CHECK(error > 1e-6);
+    };
+    inexact(error_of(ops::matmul(x, w.transpose(0, 1)), product));
+    const Tensor y = ops::linear(x, w, b);
+    inexact(error_of(y, want));
+    const auto got = ops::linear_backward(x, w, dy, true, true, true);
+    inexact(error_of(got.dx, wanted.dx));
+    inexact(error_of(got.dweight, wanted.dweight));
+    CHECK(error_of(got.dbias, wanted.dbias) < 5e-6);
+    const auto again = ops::linear_backward(x, w, dy, true, true, true);
+    CHECK(ops::linear(x, w, b).to_vector<float>() == y.to_vector<float>());
+    CHECK(again.dx.to_vector<float>() == got.dx.to_vector<float>());
+    CHECK(again.dweight.to_vector<float>() == got.dweight.to_vector<float>());
+    CHECK(again.dbias.to_vector<float>() == got.dbias.to_vector<float>());
+  }
+}
+
+TEST_CASE("linear: no terms leave the bias") {
+  const Tensor b = random_tensor({4}, 1, -1, 1, DType::kF32);
+  const Tensor y = ops::linear(make::zeros({3, 0}), make::zeros({4, 0}), b);
+  CHECK(error_of(y, b.expand({3, 4})) == 0);
+}
+
 TEST_CASE("matmul: a broadcast view inside a matrix, NaN, and no terms") {
   const Tensor row = random_tensor({1, 40}, 1, -1, 1, DType::kF32).expand({50, 40});
   const Tensor b = random_tensor({40, 30}, 2, -1, 1, DType::kF32);
@@ -129,8 +189,7 @@ TEST_CASE("matmul: a broadcast view inside a matrix, NaN, and no terms") {
   const auto y = ops::matmul(bad, b).to_vector<float>();
   CHECK(std::isnan(y[0]));
   CHECK_FALSE(std::isnan(y[30]));
-  for (const float v :
-       ops::matmul(make::zeros({2, 0}), make::zeros({0, 3})).to_vector<float>()) {
+  for (const float v : ops::matmul(make::zeros({2, 0}), make::zeros({0, 3})).to_vector<float>()) {
     CHECK(v == 0);
   }
 }

@@ -1,0 +1,71 @@
+#include "kintsugi/engine/cuda/blas.h"
+
+#include <cmath>
+
+#include "kintsugi/engine/cuda/context.h"
+#include "kintsugi/engine/ops/elementwise.h"
+#include "kintsugi/engine/ops/matmul.h"
+#include "tests/support/compare.h"
+
+using namespace kintsugi;
+using namespace kintsugi::test;
+
+TEST_CASE("gemm: bias, activation, accumulation, transposes and batches in every math mode") {
+  for (const auto& [math, tolerance] :
+       {std::pair{Math::kF32, 5e-6}, {Math::kTF32, 2e-3}, {Math::kBF16, 1e-2}}) {
+    const ScopedSet mode(Context::current().math, math);
+    for (const auto activation :
+         {cuda::Activation::kNone, cuda::Activation::kRelu, cuda::Activation::kGeluTanh}) {
+      for (int bits = 0; bits < 32; ++bits) {
+        const bool turn_a = bits & 1, turn_b = bits & 2, accumulate = bits & 4;
+        const bool with_bias = bits & 8, one_b = bits & 16;
+        CAPTURE(int(math));
+        CAPTURE(int(activation));
+        CAPTURE(bits);
+        const int64_t m = 9, n = 13, k = 21, batch = 3;
+        const auto operand = [&](int64_t count, int64_t rows, int64_t columns, bool turn,
+                                 uint64_t seed) {
+          const Shape shape{count, turn ? columns : rows, turn ? rows : columns};
+          return random_tensor(shape, seed, -0.5, 0.5, DType::kF32);
+        };
+        const Tensor a = operand(batch, m, k, turn_a, 1);
+        const Tensor b = operand(one_b ? 1 : batch, k, n, turn_b, 2);
+        const Tensor bias = random_tensor({n}, 3, -1, 1, DType::kF32);
+        Tensor y = accumulate ? random_tensor({batch, m, n}, 4, -1, 1, DType::kF32)
+                              : make::empty({batch, m, n});
+        const auto wide = [](const Tensor& x) { return x.to(DType::kF64); };
+        Tensor want = ops::matmul(turn_a ? wide(a).transpose(1, 2) : wide(a),
+                                  turn_b ? wide(b).transpose(1, 2) : wide(b));
+        if (accumulate) want = ops::binary(ops::Binary::kAdd, want, wide(y));
+        if (with_bias) want = ops::binary(ops::Binary::kAdd, want, wide(bias));
+        if (activation == cuda::Activation::kRelu) want = ops::unary(ops::Unary::kRelu, want);
+        if (activation == cuda::Activation::kGeluTanh) {
+          want = ops::unary(ops::Unary::kGeluTanh, want);
+        }
+        cuda::Gemm g;
+        g.m = m;
+        g.n = n;
+        g.k = k;
+        g.a = cuda::pointer<float>(a);
+        g.b = cuda::pointer<float>(b);
+        g.y = cuda::pointer<float>(y);
+        g.a_row = turn_a ? m : k;
+        g.b_row = turn_b ? k : n;
+        g.y_row = n;
+        g.a_transposed = turn_a;
+        g.b_transposed = turn_b;
+        g.batch = batch;
+        g.a_step = m * k;
+        g.b_step = one_b ? 0 : k * n;
+        g.y_step = m * n;
+        g.bias = with_bias ? cuda::pointer<float>(bias) : nullptr;
+        g.activation = activation;
+        g.accumulate = accumulate;
+        cuda::gemm("test", g);
+        const double error = error_of(y, want);
+        CHECK(error < tolerance);
+        if (math != Math::kF32) CHECK(error > 1e-6);  // the operands were rounded
+      }
+    }
+  }
+}
