@@ -12,7 +12,7 @@ namespace {
 
 // A block has 64 queries of one head; keys and values pass by under a running maximum and sum.
 template <class E, int kChunks>
-__global__ void __launch_bounds__(E::kThreads, kMinBlocks<kChunks>)
+__global__ void __launch_bounds__(E::kThreads, (min_blocks<E, kChunks, 1>()))
     attention_kernel(Problem p, int64_t query_tiles, Heads y, float* logsumexp) {
   using Word = typename E::Word;
   constexpr int kWidth = E::kWidth;

@@ -170,7 +170,7 @@ __device__ __forceinline__ void weigh_rows(typename E::Outs (&sums)[kChunks],
 
 // A block has 64 keys of one head, the queries pass by: dk = scale ds^T q, dv = p^T dy.
 template <class E, int kChunks>
-__global__ void __launch_bounds__(E::kThreads, kMinBlocks<kChunks>)
+__global__ void __launch_bounds__(E::kThreads, (min_blocks<E, kChunks, 2>()))
     keys_kernel(Problem p, Given given, int64_t key_tiles, Heads dk, Heads dv) {
   const Room<E> room;
   const int64_t head = blockIdx.x / key_tiles, m0 = (blockIdx.x - head * key_tiles) * kSide;
@@ -198,7 +198,7 @@ __global__ void __launch_bounds__(E::kThreads, kMinBlocks<kChunks>)
 // A block has 64 queries of one head, the keys pass by: dq = scale ds k. dbias, where each of its
 // elements belongs to one score.
 template <class E, int kChunks>
-__global__ void __launch_bounds__(E::kThreads, kMinBlocks<kChunks>)
+__global__ void __launch_bounds__(E::kThreads, (min_blocks<E, kChunks, 1>()))
     queries_kernel(Problem p, Given given, int64_t query_tiles, Heads dq, Plane dbias) {
   const Room<E> room;
   const int64_t head = blockIdx.x / query_tiles, n0 = (blockIdx.x - head * query_tiles) * kSide;
@@ -273,7 +273,7 @@ __device__ __forceinline__ void split_index(int64_t index, const int64_t (&exten
 
 // partial (splits, batch or 1, heads or 1, n or 1, m or 1).
 template <class E, int kChunks>
-__global__ void __launch_bounds__(E::kThreads, kMinBlocks<kChunks>)
+__global__ void __launch_bounds__(E::kThreads, (min_blocks<E, kChunks, 1>()))
     bias_kernel(Problem p, Given given, Shared shared, float* partial) {
   const Room<E> room;
   const int64_t split = blockIdx.x % shared.splits;

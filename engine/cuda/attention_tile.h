@@ -23,10 +23,6 @@
 
 namespace kintsugi::cuda::tiles {
 
-// Blocks that a multiprocessor is to hold, at the price of registers, where sums are of one chunk.
-template <int kChunks>
-inline constexpr int kMinBlocks = kChunks == 1 ? 2 : 1;
-
 inline constexpr int kSide = 64;  // rows and columns of a tile of scores
 
 // A matrix in memory with unit steps along its rows; `vectors`: rows begin at multiples of 16
@@ -362,5 +358,13 @@ struct Bf16 : MmaTile<W> {
     }
   }
 };
+
+// Blocks that a multiprocessor is to hold, so that some multiply while others load: as many as
+// leave registers for kSums sums of one chunk.
+template <class E, int kChunks, int kSums>
+constexpr int min_blocks() {
+  if (kChunks > 1) return 1;
+  return E::kThreads == 256 ? 2 : (E::kWidth == 32 ? 5 : 4) - kSums;
+}
 
 }  // namespace kintsugi::cuda::tiles

@@ -33,8 +33,13 @@ void products(const Gemm& g, const A& load_a, const B& load_b) {
     for (int64_t i = 0; i < g.m; ++i) {
       for (int64_t j = 0; j < g.n; ++j) {
         const float *u = &a[size_t(i * g.k)], *v = &b[size_t(j * g.k)];
-        double sum = 0;
-        for (int64_t q = 0; q < g.k; ++q) sum += double(u[q]) * v[q];
+        double sums[4] = {0, 0, 0, 0};
+        int64_t q = 0;
+        for (; q + 4 <= g.k; q += 4) {
+          for (int r = 0; r < 4; ++r) sums[r] += double(u[q + r]) * v[q + r];
+        }
+        for (; q < g.k; ++q) sums[0] += double(u[q]) * v[q];
+        const double sum = sums[0] + sums[1] + sums[2] + sums[3];
         float& y = g.y[p * g.y_step + i * g.y_row + j];
         y = float(g.accumulate ? y + sum : sum);
       }
