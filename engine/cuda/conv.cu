@@ -32,14 +32,10 @@ bool is_depthwise(const Shape& weight, const ops::Conv2dParams& params) {
 
 }  // namespace
 
-// PLAIN PRODUCTS: a dense 1x1 convolution of stride 1 without padding is y (pixels, O) = x (pixels,
-// C)
-// * weight (O, C) transposed (+ bias); its gradients are dx = dy * weight and dweight = dy
-// transposed
-// * x. Here, before conv_gemm, is where the library's gemm takes them once engine/cuda/blas.h is
-// there:
-//   if (is_plain_product(weight.shape(), params)) return gemm(...), true;
-// conv_gemm computes them until then.
+// PLAIN PRODUCTS: a dense 1x1 convolution of stride 1 without padding is y = x * transposed weight,
+// of (pixels, C) and (O, C); its gradients are dx = dy * weight and dweight = transposed dy * x.
+// A library's gemm (engine/cuda/blas.h) is to take them here, in the three functions below, before
+// conv_gemm, which computes them until then.
 
 bool conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
             const ops::Conv2dParams& params, const Tensor& y) {

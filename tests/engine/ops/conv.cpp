@@ -21,7 +21,7 @@ Case square(int64_t n, int64_t c, int64_t size, int64_t o, int64_t kernel, int64
 }
 
 // Every result in f32 against the reference in f64, which no fast kernel touches.
-void check_against_reference(const Case& at) {
+void check_against_reference(const Case& at, double tolerance = 3e-6) {
   INFO("x " << at.x.str() << " weight " << at.weight.str() << " " << at.params.str());
   const Shape y_shape = at.params.output_shape(at.x, at.weight);
   const Tensor x = random_tensor(at.x, 1), w = random_tensor(at.weight, 2);
@@ -30,22 +30,22 @@ void check_against_reference(const Case& at) {
 
   const Tensor y = ops::conv2d(f32(x), f32(w), f32(bias), at.params);
   CHECK(y.is_channels_last());
-  CHECK(error_of(y, ops::conv2d(x, w, bias, at.params)) < 3e-6);
+  CHECK(error_of(y, ops::conv2d(x, w, bias, at.params)) < tolerance);
   CHECK(error_of(ops::conv2d(f32(x), f32(w), Tensor(), at.params),
-                 ops::conv2d(x, w, Tensor(), at.params)) < 3e-6);
+                 ops::conv2d(x, w, Tensor(), at.params)) < tolerance);
 
   const Tensor dx = ops::conv2d_backward_input(f32(dy), f32(w), at.x, at.params);
   CHECK(dx.is_channels_last());
-  CHECK(error_of(dx, ops::conv2d_backward_input(dy, w, at.x, at.params)) < 3e-6);
+  CHECK(error_of(dx, ops::conv2d_backward_input(dy, w, at.x, at.params)) < tolerance);
 
   const auto got = ops::conv2d_backward_weight(f32(x), f32(dy), at.weight, true, at.params);
   const auto want = ops::conv2d_backward_weight(x, dy, at.weight, true, at.params);
   CHECK(got.dweight.is_contiguous());
-  CHECK(error_of(got.dweight, want.dweight) < 3e-6);
-  CHECK(error_of(got.dbias, want.dbias) < 3e-6);
+  CHECK(error_of(got.dweight, want.dweight) < tolerance);
+  CHECK(error_of(got.dbias, want.dbias) < tolerance);
   const auto bare = ops::conv2d_backward_weight(f32(x), f32(dy), at.weight, false, at.params);
   CHECK_FALSE(bare.dbias.defined());
-  CHECK(error_of(bare.dweight, want.dweight) < 3e-6);
+  CHECK(error_of(bare.dweight, want.dweight) < tolerance);
 }
 
 }  // namespace
@@ -122,6 +122,7 @@ TEST_CASE("conv2d: depthwise, fast against reference") {
   check_against_reference(uneven);
   uneven.params.stride = {2, 2};
   check_against_reference(uneven);
+  check_against_reference(square(1, 68, 19, 68, 3, 1, 1, 68));  // rows of more than a block
 }
 
 TEST_CASE("conv2d: small groups, fast against reference") {
@@ -132,7 +133,48 @@ TEST_CASE("conv2d: small groups, fast against reference") {
     }
   }
   check_against_reference(square(2, 6, 9, 18, 3, 1, 1, 6));  // three filters a channel
+  check_against_reference(square(2, 8, 9, 16, 5, 2, 2, 8));
   check_against_reference(square(1, 128, 14, 128, 3, 1, 1, 32));
+}
+
+TEST_CASE("conv2d: several tiles each way, in every precision") {
+  Case uneven{{1, 21, 8, 10}, {10, 21, 3, 2}, {}};  // no extent a multiple of anything
+  uneven.params.stride = {1, 2};
+  uneven.params.padding = {0, 2, 1, 0};
+  uneven.params.dilation = {2, 1};
+  Case far{{1, 8, 9, 12}, {12, 4, 3, 4}, {}};  // a stride that shares a factor with the dilation
+  far.params.stride = {2, 4};
+  far.params.padding = {5, 1, 0, 7};
+  far.params.dilation = {2, 2};
+  far.params.groups = 2;
+  const Case cases[] = {square(2, 4, 18, 20, 3, 1, 1), square(1, 68, 5, 12, 1, 1, 0),
+                        square(1, 12, 5, 68, 1, 1, 0), square(1, 3, 11, 40, 7, 2, 3),
+                        square(1, 20, 9, 25, 2, 3, 0, 5), uneven, far};
+  // A device rounds what it multiplies; the CPU does not, whatever it is told.
+  const bool rounds = kTestDevice.type == DeviceType::kCuda;
+  for (const auto& [math, tolerance] :
+       {std::pair{Math::kF32, 3e-6}, {Math::kTF32, 1e-3}, {Math::kBF16, 1e-2}}) {
+    ScopedSet set(Context::current().math, math);
+    for (const Case& at : cases) check_against_reference(at, rounds ? tolerance : 3e-6);
+    const auto gradient = [&] {
+      const Tensor x = random_tensor(cases[0].x, 1, -1, 1, DType::kF32);
+      const Tensor dy = random_tensor({2, 20, 18, 18}, 2, -1, 1, DType::kF32);
+      return ops::conv2d_backward_weight(x, dy, cases[0].weight, true, cases[0].params).dweight;
+    };
+    CHECK(gradient().to_vector<float>() == gradient().to_vector<float>());
+  }
+}
+
+TEST_CASE("conv2d: operands are rounded to what the context says") {
+  if (kTestDevice.type != DeviceType::kCuda) return;
+  const Tensor x = make::full({1, 4, 1, 1}, 1 + 0x1p-9), w = make::full({1, 4, 1, 1}, 1 + 0x1p-12);
+  const auto run = [&](Math math) {
+    ScopedSet set(Context::current().math, math);
+    return ops::conv2d(x, w, Tensor(), {}).to_vector<float>()[0];
+  };
+  CHECK(run(Math::kF32) == float(4 * (1 + 0x1p-9) * (1 + 0x1p-12)));
+  CHECK(run(Math::kTF32) == float(4 * (1 + 0x1p-9)));
+  CHECK(run(Math::kBF16) == 4);
 }
 
 TEST_CASE("conv2d: any strides in memory") {
