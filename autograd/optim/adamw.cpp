@@ -10,9 +10,10 @@ AdamW::AdamW(std::vector<ParamGroup> groups, double beta1, double beta2, double 
       beta2_(beta2),
       epsilon_(epsilon) {}
 
-void AdamW::update(Tensor& p, const Tensor& g, std::vector<Tensor>& state, double lr,
-                   double weight_decay) {
-  ops::adamw_step(p, g, state[0], state[1], {lr, beta1_, beta2_, epsilon_, weight_decay, steps()});
+void AdamW::update(const std::vector<Slot>& slots, double lr, double weight_decay) {
+  std::vector<ops::AdamWTensors> list;
+  for (const Slot& s : slots) list.push_back({s.value, s.grad, s.state[0], s.state[1]});
+  ops::adamw_step(list, {lr, beta1_, beta2_, epsilon_, weight_decay, steps()});
 }
 
 }  // namespace kintsugi::autograd

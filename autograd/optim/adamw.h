@@ -11,8 +11,7 @@ class AdamW : public Optimizer {
                  double epsilon = 1e-8);
 
  protected:
-  void update(Tensor& p, const Tensor& g, std::vector<Tensor>& state, double lr,
-              double weight_decay) override;
+  void update(const std::vector<Slot>& slots, double lr, double weight_decay) override;
 
  private:
   double beta1_, beta2_, epsilon_;

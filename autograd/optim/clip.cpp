@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kintsugi/engine/ops/elementwise.h"
+#include "kintsugi/engine/ops/layout.h"
 #include "kintsugi/engine/ops/reduce.h"
 
 namespace kintsugi::autograd {
@@ -17,9 +18,13 @@ double clip_grad_norm(const Optimizer& optimizer, double max_norm) {
       }
     }
   };
+  // Read in one piece: a device is waited for once.
+  std::vector<Tensor> sums;
   each([&](const Variable& p) {
-    squares += ops::sum(ops::unary(ops::Unary::kSquare, p.grad())).item();
+    sums.push_back(ops::sum(ops::unary(ops::Unary::kSquare, p.grad())).view({1}));
   });
+  if (sums.empty()) return 0;
+  for (const double sum : ops::concat(sums, 0).to_vector<double>()) squares += sum;
   const double norm = std::sqrt(squares);
   if (norm > max_norm) {
     each([&](Variable p) { p.set_grad(ops::affine(p.grad(), max_norm / norm, 0)); });

@@ -14,11 +14,13 @@ Ema::Ema(const std::map<std::string, Tensor>& tensors, double decay, bool ramp)
 void Ema::update(const std::map<std::string, Tensor>& tensors) {
   const double t = double(steps_++);
   const double decay = ramp_ ? std::min(decay_, (1 + t) / (10 + t)) : decay_;
-  for (auto& [name, average] : averages_) {
+  std::vector<ops::EmaTensors> list;
+  for (const auto& [name, average] : averages_) {
     const auto found = tensors.find(name);
     if (found == tensors.end()) fail(ErrorKind::kUsage, "ema: '", name, "' is missing");
-    ops::ema_step(average, found->second, decay);
+    list.push_back({average, found->second});
   }
+  ops::ema_step(list, decay);
 }
 
 void Ema::load(const std::map<std::string, Tensor>& averages, int64_t steps) {

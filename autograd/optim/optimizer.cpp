@@ -23,12 +23,13 @@ void Optimizer::step(double lr) {
   for (size_t g = 0; g < groups_.size(); ++g) {
     const ParamGroup& group = groups_[g];
     if (group.frozen) continue;
+    std::vector<Slot> slots;
     for (size_t i = 0; i < group.params.size(); ++i) {
       const Variable& parameter = group.params[i].second;
       if (!parameter.grad().defined()) continue;
-      Tensor value = parameter.value();
-      update(value, parameter.grad(), state_[g][i], lr * group.lr_scale, group.weight_decay);
+      slots.push_back({parameter.value(), parameter.grad(), state_[g][i]});
     }
+    update(slots, lr * group.lr_scale, group.weight_decay);
   }
 }
 

@@ -35,8 +35,13 @@ class Optimizer {
  protected:
   // `states`: the names of the tensors kept for each parameter, zero at first.
   Optimizer(std::vector<ParamGroup> groups, std::vector<std::string> states);
-  virtual void update(Tensor& p, const Tensor& g, std::vector<Tensor>& state, double lr,
-                      double weight_decay) = 0;
+  // A parameter that moves, with its gradient and its tensors of `states`.
+  struct Slot {
+    Tensor value, grad;
+    std::vector<Tensor> state;
+  };
+  // All that move of one group: one call of an operator, which a GPU runs in a few launches.
+  virtual void update(const std::vector<Slot>& slots, double lr, double weight_decay) = 0;
 
  private:
   std::vector<ParamGroup> groups_;

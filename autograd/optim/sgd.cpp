@@ -11,10 +11,12 @@ Sgd::Sgd(std::vector<ParamGroup> groups, double momentum, bool nesterov)
       momentum_(momentum),
       nesterov_(nesterov) {}
 
-void Sgd::update(Tensor& p, const Tensor& g, std::vector<Tensor>& state, double lr,
-                 double weight_decay) {
-  Tensor none;
-  ops::sgd_step(p, g, state.empty() ? none : state[0], {lr, momentum_, weight_decay, nesterov_});
+void Sgd::update(const std::vector<Slot>& slots, double lr, double weight_decay) {
+  std::vector<ops::SgdTensors> list;
+  for (const Slot& s : slots) {
+    list.push_back({s.value, s.grad, s.state.empty() ? Tensor() : s.state[0]});
+  }
+  ops::sgd_step(list, {lr, momentum_, weight_decay, nesterov_});
 }
 
 }  // namespace kintsugi::autograd

@@ -10,8 +10,7 @@ class Sgd : public Optimizer {
   explicit Sgd(std::vector<ParamGroup> groups, double momentum = 0.9, bool nesterov = false);
 
  protected:
-  void update(Tensor& p, const Tensor& g, std::vector<Tensor>& state, double lr,
-              double weight_decay) override;
+  void update(const std::vector<Slot>& slots, double lr, double weight_decay) override;
 
  private:
   double momentum_;

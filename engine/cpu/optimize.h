@@ -6,8 +6,8 @@
 
 namespace kintsugi::cpu {
 
-bool sgd_step(Tensor& p, const Tensor& g, Tensor& v, const ops::SgdStep& step);
-bool adamw_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const ops::AdamWStep& step);
-bool ema_step(Tensor& average, const Tensor& p, double decay);
+bool sgd_step(std::span<const ops::SgdTensors> parameters, const ops::SgdStep& step);
+bool adamw_step(std::span<const ops::AdamWTensors> parameters, const ops::AdamWStep& step);
+bool ema_step(std::span<const ops::EmaTensors> values, double decay);
 
 }  // namespace kintsugi::cpu

@@ -527,14 +527,6 @@ __global__ void sum_blocks(int64_t blocks, int64_t n, Columns columns, const flo
   if (out) out[i < n ? i : i - n] = float(shared[threadIdx.x]);
 }
 
-template <class F>
-void visit_width(bool fours, const F& f) {
-  if (fours)
-    f(std::integral_constant<int, 4>());
-  else
-    f(std::integral_constant<int, 1>());
-}
-
 }  // namespace
 
 bool batch_norm_train(const Tensor& x, const Tensor& weight, const Tensor& bias,

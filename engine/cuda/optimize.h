@@ -1,13 +1,13 @@
-// Fast f32 optimiser steps; false for another dtype. As kintsugi/engine/ref/optimize.h. Never
-// installed.
+// Optimiser steps in f32, many parameters a launch; false for another dtype. As
+// kintsugi/engine/ref/optimize.h. Never installed.
 #pragma once
 
 #include "kintsugi/engine/ops/optimize.h"
 
 namespace kintsugi::cuda {
 
-bool sgd_step(Tensor& p, const Tensor& g, Tensor& v, const ops::SgdStep& step);
-bool adamw_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const ops::AdamWStep& step);
-bool ema_step(Tensor& average, const Tensor& p, double decay);
+bool sgd_step(std::span<const ops::SgdTensors> parameters, const ops::SgdStep& step);
+bool adamw_step(std::span<const ops::AdamWTensors> parameters, const ops::AdamWStep& step);
+bool ema_step(std::span<const ops::EmaTensors> values, double decay);
 
 }  // namespace kintsugi::cuda

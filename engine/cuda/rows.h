@@ -18,6 +18,14 @@ bool in_fours(Pointers... pointers) {
   return ((reinterpret_cast<uintptr_t>(pointers) % 16 == 0) && ...);
 }
 
+template <class F>
+void visit_width(bool fours, const F& f) {
+  if (fours)
+    f(std::integral_constant<int, 4>());
+  else
+    f(std::integral_constant<int, 1>());
+}
+
 struct Rows {
   static constexpr size_t kScratch = 32 * sizeof(double);  // of row_reduce
   static constexpr size_t kMaxShared = 96 << 10;

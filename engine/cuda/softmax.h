@@ -5,7 +5,7 @@
 
 namespace kintsugi::cuda {
 
-// Operands share one dense order in memory; false otherwise.
+// Operands share one dense order in memory; false otherwise and for other dtypes.
 bool softmax(const Tensor& x, int dim, bool logarithm, const Tensor& y);
 bool softmax_backward(const Tensor& y, const Tensor& dy, int dim, bool logarithm, const Tensor& dx);
 

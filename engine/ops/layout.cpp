@@ -1,11 +1,13 @@
 #include "kintsugi/engine/ops/layout.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
+#include "kintsugi/engine/cpu/layout.h"
+#include "kintsugi/engine/cuda/layout.h"
 #include "kintsugi/engine/ops/dispatch.h"
 #include "kintsugi/engine/ops/order.h"
+#include "kintsugi/engine/ref/layout.h"
 
 namespace kintsugi::ops {
 
@@ -180,24 +182,14 @@ void require_indices(const char* op, const Tensor& indices, int64_t n) {
          indices.shape(), ", expected i64 of rank 1");
   }
   if (indices.is_meta()) return;
-  const int64_t* values = indices.data<int64_t>();
-  for (int64_t i = 0; i < indices.numel(); ++i) {
-    const int64_t index = values[i * indices.strides()[0]];
+  const Tensor here = indices.to(kCpu);
+  const int64_t* values = here.data<int64_t>();
+  for (int64_t i = 0; i < here.numel(); ++i) {
+    const int64_t index = values[i * here.strides()[0]];
     if (index < 0 || index >= n) {
       fail(ErrorKind::kShape, op, ": index ", index, " at position ", i, ", expected 0 to ", n - 1);
     }
   }
-}
-
-// (outer, extent of dim, inner) of a row-major tensor.
-struct Split {
-  int64_t outer = 1, inner = 1;
-};
-Split split_at(const Shape& shape, int dim) {
-  Split split;
-  for (int i = 0; i < dim; ++i) split.outer *= shape[i];
-  for (int i = dim + 1; i < shape.rank(); ++i) split.inner *= shape[i];
-  return split;
 }
 
 }  // namespace
@@ -207,20 +199,9 @@ Tensor gather(const Tensor& x, int dim, const Tensor& indices) {
   require_indices("gather", indices, x.size(dim));
   Shape shape = x.shape();
   shape[dim] = indices.size(0);
-  Tensor y = Tensor::empty(shape, x.dtype(), x.device());
-  detail::dispatch({"gather", {&x, &indices}, {&y}}, [&] {
-    const Tensor src = x.contiguous(), rows = indices.contiguous();
-    const Split split = split_at(shape, dim);
-    const size_t bytes = size_t(split.inner) * size_of(x.dtype());
-    const char* from = static_cast<const char*>(src.raw());
-    char* to = static_cast<char*>(y.raw());
-    const int64_t* index = rows.data<int64_t>();
-    for (int64_t o = 0; o < split.outer; ++o) {
-      for (int64_t i = 0; i < shape[dim]; ++i, to += bytes) {
-        std::memcpy(to, from + size_t(o * x.size(dim) + index[i]) * bytes, bytes);
-      }
-    }
-  });
+  const Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+  const Tensor src = x.contiguous(), rows = indices.contiguous();
+  detail::dispatch({"gather", {&x, &indices}, {&y}}, KINTSUGI_BACKENDS(gather(src, dim, rows, y)));
   return y;
 }
 
@@ -231,22 +212,10 @@ Tensor gather_backward(const Tensor& dy, const Shape& x_shape, int dim, const Te
   Shape expected = x_shape;
   expected[dim] = indices.size(0);
   detail::require_shape("gather_backward", "dy", dy, expected);
-  Tensor dx = Tensor::zeros(x_shape, dy.dtype(), dy.device());
-  detail::dispatch({"gather_backward", {&dy, &indices}, {&dx}}, [&] {
-    const Tensor diff = dy.contiguous(), rows = indices.contiguous();
-    const Split split = split_at(x_shape, dim);
-    const int64_t* index = rows.data<int64_t>();
-    visit_floating("gather_backward", dy.dtype(), [&](auto zero) {
-      using T = decltype(zero);
-      const T* from = diff.data<T>();
-      for (int64_t o = 0; o < split.outer; ++o) {
-        for (int64_t i = 0; i < rows.numel(); ++i, from += split.inner) {
-          T* to = dx.data<T>() + (o * x_shape[dim] + index[i]) * split.inner;
-          for (int64_t k = 0; k < split.inner; ++k) to[k] += from[k];
-        }
-      }
-    });
-  });
+  const Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device());
+  const Tensor diff = dy.contiguous(), rows = indices.contiguous();
+  detail::dispatch({"gather_backward", {&dy, &indices}, {&dx}},
+                   KINTSUGI_BACKENDS(gather_backward(diff, dim, rows, dx)));
   return dx;
 }
 

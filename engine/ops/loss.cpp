@@ -1,8 +1,9 @@
 #include "kintsugi/engine/ops/loss.h"
 
-#include <cmath>
-
+#include "kintsugi/engine/cpu/loss.h"
+#include "kintsugi/engine/cuda/loss.h"
 #include "kintsugi/engine/ops/dispatch.h"
+#include "kintsugi/engine/ref/loss.h"
 
 namespace kintsugi::ops {
 
@@ -31,64 +32,23 @@ CrossEntropy cross_entropy(const Tensor& logits, const Tensor& targets, double s
   }
   CrossEntropy out{Tensor::empty({}, logits.dtype(), logits.device()),
                    Tensor::empty({n, k}, logits.dtype(), logits.device())};
-  detail::dispatch({"cross_entropy", {&logits, &targets}, {&out.loss, &out.probabilities}}, [&] {
-    const Tensor x = logits.contiguous(), t = targets.contiguous();
-    visit_floating("cross_entropy", logits.dtype(), [&](auto z) {
-      using T = decltype(z);
-      const T* p = x.data<T>();
-      T* q = out.probabilities.data<T>();
-      double total = 0;
-      for (int64_t i = 0; i < n; ++i) {
-        const T* row = p + i * k;
-        double top = -INFINITY, sum = 0;
-        for (int64_t c = 0; c < k; ++c) top = std::max(top, double(row[c]));
-        for (int64_t c = 0; c < k; ++c) sum += std::exp(double(row[c]) - top);
-        const double lse = top + std::log(sum);
-        double loss = 0;
-        for (int64_t c = 0; c < k; ++c) {
-          const double logp = double(row[c]) - lse;
-          q[i * k + c] = T(std::exp(logp));
-          const double weight =
-              hard ? (t.data<int64_t>()[i] == c ? 1 - smoothing : 0) + smoothing / double(k)
-                   : double(t.data<T>()[i * k + c]);
-          if (weight != 0) loss -= weight * logp;
-        }
-        total += loss;
-      }
-      *out.loss.data<T>() = T(total / double(n));
-    });
-  });
+  const Tensor x = logits.contiguous(), t = targets.contiguous();
+  detail::dispatch({"cross_entropy", {&logits, &targets}, {&out.loss, &out.probabilities}},
+                   KINTSUGI_BACKENDS(cross_entropy(x, t, smoothing, out.loss, out.probabilities)));
   return out;
 }
 
 Tensor cross_entropy_backward(const CrossEntropy& forward, const Tensor& targets, double smoothing,
                               const Tensor& dloss) {
-  const Tensor& q = forward.probabilities;
-  const int64_t n = q.size(0), k = q.size(1);
-  Tensor out = Tensor::empty_like(q);
-  detail::dispatch({"cross_entropy_backward", {&q, &targets, &dloss}, {&out}}, [&] {
-    const bool hard = targets.dtype() == DType::kI64;
-    const Tensor t = targets.contiguous();
-    visit_floating("cross_entropy", q.dtype(), [&](auto z) {
-      using T = decltype(z);
-      const T* p = q.data<T>();
-      T* o = out.data<T>();
-      const double scale = dloss.item() / double(n);
-      for (int64_t i = 0; i < n; ++i) {
-        double mass = 1;
-        if (!hard) {
-          mass = 0;
-          for (int64_t c = 0; c < k; ++c) mass += double(t.data<T>()[i * k + c]);
-        }
-        for (int64_t c = 0; c < k; ++c) {
-          const double weight =
-              hard ? (t.data<int64_t>()[i] == c ? 1 - smoothing : 0) + smoothing / double(k)
-                   : double(t.data<T>()[i * k + c]);
-          o[i * k + c] = T(scale * (mass * double(p[i * k + c]) - weight));
-        }
-      }
-    });
-  });
+  constexpr const char* kOp = "cross_entropy_backward";
+  const Tensor q = forward.probabilities.contiguous(), t = targets.contiguous();
+  if (dloss.numel() != 1) {
+    fail(ErrorKind::kShape, kOp, ": dloss has shape ", dloss.shape(), ", expected one element");
+  }
+  detail::require_same_dtype(kOp, q, dloss);
+  Tensor out = Tensor::empty(q.shape(), q.dtype(), q.device());
+  detail::dispatch({kOp, {&forward.probabilities, &targets, &dloss}, {&out}},
+                   KINTSUGI_BACKENDS(cross_entropy_backward(q, t, smoothing, dloss, out)));
   return out;
 }
 

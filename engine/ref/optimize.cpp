@@ -4,14 +4,16 @@
 
 namespace kintsugi::ref {
 
-void sgd_step(Tensor& p, const Tensor& g, Tensor& v, const ops::SgdStep& step) {
-  visit_floating("sgd_step", p.dtype(), [&](auto zero) {
+namespace {
+
+void sgd_one(const ops::SgdTensors& x, const ops::SgdStep& step) {
+  visit_floating("sgd_step", x.p.dtype(), [&](auto zero) {
     using T = decltype(zero);
     const T lr = T(step.lr), momentum = T(step.momentum), decay = T(step.weight_decay);
-    T* weight = p.data<T>();
-    const T* gradient = g.data<T>();
-    T* velocity = v.defined() ? v.data<T>() : nullptr;
-    for (int64_t i = 0; i < p.numel(); ++i) {
+    T* weight = x.p.data<T>();
+    const T* gradient = x.g.data<T>();
+    T* velocity = x.v.defined() ? x.v.data<T>() : nullptr;
+    for (int64_t i = 0; i < x.p.numel(); ++i) {
       T d = gradient[i] + decay * weight[i];
       if (velocity) {
         velocity[i] = momentum * velocity[i] + d;
@@ -22,14 +24,14 @@ void sgd_step(Tensor& p, const Tensor& g, Tensor& v, const ops::SgdStep& step) {
   });
 }
 
-void adamw_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const ops::AdamWStep& step) {
+void adamw_one(const ops::AdamWTensors& x, const ops::AdamWStep& step) {
   const double first = 1 - std::pow(step.beta1, double(step.t));
   const double second = 1 - std::pow(step.beta2, double(step.t));
-  visit_floating("adamw_step", p.dtype(), [&](auto zero) {
+  visit_floating("adamw_step", x.p.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    T *weight = p.data<T>(), *mean = m.data<T>(), *square = v.data<T>();
-    const T* gradient = g.data<T>();
-    for (int64_t i = 0; i < p.numel(); ++i) {
+    T *weight = x.p.data<T>(), *mean = x.m.data<T>(), *square = x.v.data<T>();
+    const T* gradient = x.g.data<T>();
+    for (int64_t i = 0; i < x.p.numel(); ++i) {
       const T d = gradient[i];
       mean[i] = T(step.beta1) * mean[i] + T(1 - step.beta1) * d;
       square[i] = T(step.beta2) * square[i] + T(1 - step.beta2) * d * d;
@@ -40,13 +42,27 @@ void adamw_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const ops::Ada
   });
 }
 
-void ema_step(Tensor& average, const Tensor& p, double decay) {
-  visit_floating("ema_step", p.dtype(), [&](auto zero) {
+void ema_one(const ops::EmaTensors& x, double decay) {
+  visit_floating("ema_step", x.p.dtype(), [&](auto zero) {
     using T = decltype(zero);
-    T* held = average.data<T>();
-    const T* value = p.data<T>();
-    for (int64_t i = 0; i < p.numel(); ++i) held[i] += T(1 - decay) * (value[i] - held[i]);
+    T* held = x.average.data<T>();
+    const T* value = x.p.data<T>();
+    for (int64_t i = 0; i < x.p.numel(); ++i) held[i] += T(1 - decay) * (value[i] - held[i]);
   });
+}
+
+}  // namespace
+
+void sgd_step(std::span<const ops::SgdTensors> parameters, const ops::SgdStep& step) {
+  for (const auto& x : parameters) sgd_one(x, step);
+}
+
+void adamw_step(std::span<const ops::AdamWTensors> parameters, const ops::AdamWStep& step) {
+  for (const auto& x : parameters) adamw_one(x, step);
+}
+
+void ema_step(std::span<const ops::EmaTensors> values, double decay) {
+  for (const auto& x : values) ema_one(x, decay);
 }
 
 }  // namespace kintsugi::ref

@@ -6,8 +6,8 @@
 
 namespace kintsugi::ref {
 
-void sgd_step(Tensor& p, const Tensor& g, Tensor& v, const ops::SgdStep& step);
-void adamw_step(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const ops::AdamWStep& step);
-void ema_step(Tensor& average, const Tensor& p, double decay);
+void sgd_step(std::span<const ops::SgdTensors> parameters, const ops::SgdStep& step);
+void adamw_step(std::span<const ops::AdamWTensors> parameters, const ops::AdamWStep& step);
+void ema_step(std::span<const ops::EmaTensors> values, double decay);
 
 }  // namespace kintsugi::ref

@@ -95,6 +95,38 @@ TEST_CASE("softmax: a masked score has probability 0") {
   CHECK(ops::softmax(x, 1).to_vector<float>() == std::vector<float>{0.5, 0, 0.5});
 }
 
+TEST_CASE("softmax: long rows, many columns, infinities along any dimension") {
+  uint64_t seed = 100;
+  for (const Shape& shape : {Shape{3, 2500}, Shape{2, 2501}, Shape{2, 25001}, Shape{70, 300},
+                             Shape{400, 3}, Shape{2, 90, 33}}) {
+    CAPTURE(shape);
+    for (int dim = 0; dim < shape.rank(); ++dim) {
+      const Tensor x = f32(random_tensor(shape, ++seed, -8, 8)),
+                   dy = f32(random_tensor(shape, ++seed));
+      const Tensor x64 = x.to(DType::kF64), dy64 = dy.to(DType::kF64);
+      const Tensor y = ops::softmax(x, dim), y64 = ops::softmax(x64, dim);
+      CHECK(error_of(y, y64) < 1e-6);
+      CHECK(error_of(ops::softmax_backward(y, dy, dim), ops::softmax_backward(y64, dy64, dim)) <
+            1e-6);
+      const Tensor log = ops::log_softmax(x, dim), log64 = ops::log_softmax(x64, dim);
+      CHECK(error_of(log, log64) < 1e-6);
+      CHECK(error_of(ops::log_softmax_backward(log, dy, dim),
+                     ops::log_softmax_backward(log64, dy64, dim)) < 1e-5);
+    }
+  }
+  for (const int64_t n : {5, 80}) {
+    Tensor x = f32(random_tensor({n, 6}, 1));
+    Tensor(x.slice(1, 1, 2).slice(0, 1, 3)).fill(-INFINITY);
+    Tensor(x.slice(1, 2, 3)).fill(-INFINITY);
+    Tensor(x.slice(1, 3, 4).slice(0, 3, 4)).fill(INFINITY);
+    Tensor(x.slice(1, 4, 5).slice(0, 2, 3)).fill(kNaN);
+    Tensor(x.slice(1, 0, 1).slice(0, 0, n - 1)).fill(-INFINITY);
+    const Tensor want = ops::softmax(x.to(DType::kF64), 0);
+    CHECK(error_of(ops::softmax(x, 0), want) < 1e-6);
+    CHECK(error_of(ops::softmax(x.transpose(0, 1).contiguous(), 1).transpose(0, 1), want) < 1e-6);
+  }
+}
+
 TEST_CASE("softmax: errors and shape-only tensors") {
   const Tensor x = make::zeros({2, 3});
   CHECK_ERROR(ops::softmax(x, 2), "softmax");
