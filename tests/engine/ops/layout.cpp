@@ -150,6 +150,40 @@ TEST_CASE("layout: gather takes rows, its backward adds them up") {
   CHECK_ERROR(ops::gather(x, 0, x), "gather: got indices f32 of shape (3,2)");
 }
 
+TEST_CASE("layout: gather moves elements of any size, its backward adds f32 along any dimension") {
+  Context::current().fallbacks.clear();
+  const Tensor x = random_tensor({3, 37, 140}, 1, -100, 100);
+  for (const DType dtype : {DType::kF32, DType::kF64, DType::kF16, DType::kI32, DType::kU8}) {
+    const Tensor a = dtype == DType::kU8 ? random_tensor(x.shape(), 1, 0, 100).to(dtype) : x.to(dtype);
+    for (const auto& [start, stop] : {std::pair{0, 140}, std::pair{0, 6}, std::pair{3, 8}, std::pair{1, 2}}) {
+      const Tensor part = a.slice(2, start, stop);
+      const Tensor y = ops::gather(part, 1, make::from<int64_t>({3}, {36, 0, 36}));
+      CHECK(error_of(y.slice(1, 0, 1), part.slice(1, 36, 37)) == 0);
+      CHECK(error_of(y.slice(1, 1, 2), part.slice(1, 0, 1)) == 0);
+      CHECK(error_of(y.slice(1, 2, 3), part.slice(1, 36, 37)) == 0);
+    }
+  }
+  for (int dim = 0; dim < 3; ++dim) {
+    std::vector<int64_t> at;
+    for (int64_t i = 0; i < 101; ++i) at.push_back(i * i % x.size(dim));
+    const Tensor indices = make::from<int64_t>({101}, at);
+    Shape shape = x.shape();
+    shape[dim] = 101;
+    const Tensor dy = random_tensor(shape, 2);
+    const Tensor want = ops::gather_backward(dy, x.shape(), dim, indices);
+    const Tensor f32 = dy.to(DType::kF32);
+    CHECK(error_of(ops::gather_backward(f32, x.shape(), dim, indices), want) < 1e-6);
+    CHECK(error_of(ops::gather_backward(f32.slice(dim, 0, 0), x.shape(), dim,
+                                        indices.slice(0, 0, 0)),
+                   make::zeros(x.shape())) == 0);
+    const Tensor every = make::zeros({202}, DType::kI64).slice(0, 0, 202, 2);
+    Tensor(every).copy_from(indices);
+    CHECK(error_of(ops::gather(x.to(DType::kF32), dim, every), ops::gather(x, dim, indices)) < 1e-6);
+  }
+  CHECK(ops::gather(x, 0, make::zeros({0}, DType::kI64)).shape() == Shape{0, 37, 140});
+  CHECK(Context::current().fallbacks.empty());
+}
+
 TEST_CASE("layout: slice_backward puts the gradient back among zeros") {
   CHECK(ops::slice_backward(count_up({2, 2}), {2, 5}, 1, 1, 2).to_vector<double>() ==
         V{0, 0, 0, 1, 0, 0, 2, 0, 3, 0});

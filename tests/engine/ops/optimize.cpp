@@ -75,7 +75,56 @@ TEST_CASE("optimize: f32 agrees with f64, gradients in another order of memory, 
   }
 }
 
+TEST_CASE("optimize: many parameters in one call are as many calls of one") {
+  Context::current().fallbacks.clear();
+  for (const DType dtype : {DType::kF32, DType::kF64}) {
+    // More than a launch takes, of odd sizes, some longer than a block's piece, some empty, some at
+    // odd places of a larger tensor.
+    std::vector<ops::SgdTensors> sgd;
+    std::vector<ops::AdamWTensors> adamw;
+    std::vector<ops::EmaTensors> ema;
+    std::vector<Tensor> want, got;
+    for (int64_t i = 0; i < 80; ++i) {
+      const int64_t n = i == 7 ? 0 : i % 40 == 3 ? 4096 + 5 : i % 40 == 5 ? 8192 : 1 + i % 9;
+      const uint64_t seed = uint64_t(4 * i);
+      const auto make = [&](uint64_t k) {
+        const Tensor x = random_tensor({n + 1}, seed + k, 0, 1, dtype);
+        return i % 2 ? x.slice(0, 1, n + 1) : x.slice(0, 0, n).clone();
+      };
+      const Tensor g = make(0);
+      for (int kind = 0; kind < 4; ++kind) {
+        const Tensor p = make(1), m = make(2), v = make(3);
+        const Tensor p1 = p.clone(), m1 = m.clone(), v1 = v.clone();
+        if (kind == 0) {
+          sgd.push_back({p, g, i % 3 ? m : Tensor()});
+          ops::sgd_step(p1, g, i % 3 ? m1 : Tensor(), {.lr = 0.1, .momentum = 0.9});
+        } else if (kind == 1) {
+          adamw.push_back({p, g, m, v});
+          ops::adamw_step(p1, g, m1, v1, {.lr = 0.1, .weight_decay = 0.1, .t = 3});
+        } else if (kind == 2) {
+          ema.push_back({p, g});
+          ops::ema_step(p1, g, 0.9);
+        }
+        want.insert(want.end(), {p1, m1, v1});
+        got.insert(got.end(), {p, m, v});
+      }
+    }
+    ops::sgd_step(sgd, {.lr = 0.1, .momentum = 0.9});
+    ops::adamw_step(adamw, {.lr = 0.1, .weight_decay = 0.1, .t = 3});
+    ops::ema_step(ema, 0.9);
+    for (size_t i = 0; i < want.size(); ++i) {
+      CHECK(got[i].to_vector<double>() == want[i].to_vector<double>());
+    }
+    ops::sgd_step(std::span<const ops::SgdTensors>(), {.lr = 1});
+  }
+  CHECK(Context::current().fallbacks.empty());
+}
+
 TEST_CASE("optimize: errors") {
+  const ops::EmaTensors mixed[] = {{make::zeros({2}), make::zeros({2})},
+                                   {make::zeros({2}, DType::kF64), make::zeros({2}, DType::kF64)}};
+  CHECK_ERROR((ops::ema_step(mixed, 0.5), 0), "ema_step: got f32 and f64");
+
   Tensor p = make::zeros({2}), v = make::zeros({3});
   CHECK_ERROR(ops::sgd_step(p, make::zeros({3}), v, {.lr = 1}),
               "sgd_step: the gradient has shape (3), expected (2)");
