@@ -15,9 +15,12 @@ using autograd::Variable;
 
 namespace {
 
-std::shared_ptr<nn::Network> network_on(Device device, const std::string& name) {
+std::shared_ptr<nn::Network> network_on(Device device, const std::string& name,
+                                        const Shape& input = {}) {
   ScopedSet where(Context::current().device, device);
-  const auto network = zoo::build_network(name);
+  zoo::BuildOptions options;
+  options.input = input;
+  const auto network = zoo::build_network(name, options);
   Generator generator(7);
   network->initialise(generator);
   return network;
@@ -50,6 +53,27 @@ TEST_CASE("networks: logits on the device") {
     const Tensor got = (*there)(Variable(x.to(kTestDevice))).value();
     CHECK(got.device() == kTestDevice);
     CHECK(error_of(got, want) < 1e-5);
+  }
+}
+
+// Small images, so that the emulator has done soon; every kind of block that the catalog has.
+TEST_CASE("networks: one of each family on the device") {
+  const AsInUse in_use;
+  for (const char* name :
+       {"resnet18", "seresnet18", "resnetv2_50d_gn", "resnetv2_50x1_bit", "regnety_002",
+        "tf_efficientnet_b0", "mobilenetv3_small_050", "lcnet_035", "tinynet_e", "densenet121",
+        "convnext_atto", "convnextv2_atto", "vit_tiny_patch16_224", "deit3_small_patch16_224",
+        "poolformerv2_s12", "caformer_s18", "swin_tiny_patch4_window7_224", "mixer_s32_224",
+        "gmlp_ti16_224", "resmlp_12_224"}) {
+    CAPTURE(name);
+    const auto here = network_on(kCpu, name, {3, 64, 64});
+    const auto there = network_on(kTestDevice, name, {3, 64, 64});
+    here->train(false);
+    there->train(false);
+    const autograd::NoGrad no_grad;
+    const Tensor x = images_for(*here, 1);
+    const Tensor want = (*here)(Variable(x)).value();
+    CHECK(error_of((*there)(Variable(x.to(kTestDevice))).value(), want) < 1e-5);
   }
 }
 
