@@ -4,6 +4,7 @@
 #include <cmath>
 #include <fstream>
 #include <set>
+#include <sstream>
 
 #include "kintsugi/nn/blocks/heads.h"
 #include "kintsugi/zoo/assemble.h"
@@ -62,7 +63,11 @@ class Measurement {
   // In the same order in every pass: each part finds its times of the passes before.
   void measure_all() {
     const autograd::NoGrad no_grad;
-    file_.machine = machine_name();
+    std::ostringstream machine;
+    machine << machine_name();
+    const Device device = Context::current().device;
+    if (device != kCpu) machine << ", " << device;
+    file_.machine = machine.str();
     file_.threads = Context::current().threads();
     file_.batch_size = options_.batch_size;
     file_.form = name_of(options_.form);

@@ -344,6 +344,12 @@ Tensor Tensor::to(DType dtype) const {
 
 Tensor Tensor::to(Device device) const {
   if (device == this->device()) return *this;
+  if constexpr (cuda::kBuilt) {
+    if (this->device() == kCpu && device.type == DeviceType::kCuda && is_dense()) {
+      cuda::use_device(device.index);
+      if (!cuda::capturing(cuda::current_stream())) return cuda::upload(*this);
+    }
+  }
   Tensor out = empty(shape_, dtype_, device);
   if (is_dense()) out.strides_ = strides_;
   out.copy_from(*this);

@@ -29,6 +29,11 @@ T* pointer(const Tensor& x) {
   return x.defined() ? static_cast<T*>(x.address()) : nullptr;
 }
 
+// x, dense and on the host, moved to the current device through pinned memory on a stream of its own:
+// what is queued next on the compute stream waits for it, what was queued before goes on meanwhile.
+// x may change as soon as the call returns.
+Tensor upload(const Tensor& x);
+
 // Copies and fills behind Tensor's methods: any strides, dtypes and devices (of one index).
 void copy(const Tensor& dst, const Tensor& src);
 void fill(const Tensor& dst, double value);

@@ -102,6 +102,13 @@ void wait(Stream stream, Event event) {
   check("cuda", cudaStreamWaitEvent(raw(stream), raw_event(event), 0));
 }
 
+void host_wait(const char* op, Event event) { check(op, cudaEventSynchronize(raw_event(event))); }
+bool capturing(Stream stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check("cuda", cudaStreamIsCapturing(raw(stream), &status));
+  return status != cudaStreamCaptureStatusNone;
+}
+
 void copy_async(const char* op, void* dst, const void* src, size_t bytes, Stream stream) {
   check(op, cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDefault, raw(stream)));
 }

@@ -43,6 +43,8 @@ Event create_event();
 void destroy_event(Event event);
 void record(Event event, Stream stream);
 void wait(Stream stream, Event event);  // the stream waits, not the host
+void host_wait(const char* op, Event event);
+bool capturing(Stream stream);
 
 // Device to device, to the host and from it; from pageable host memory it returns when the bytes
 // have been read.

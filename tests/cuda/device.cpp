@@ -38,6 +38,18 @@ TEST_CASE("cuda: tensors move, convert and keep their order in memory") {
   }
 }
 
+TEST_CASE("cuda: large tensors travel in chunks, and the host's may change at once") {
+  const AsInUse in_use;
+  Tensor host = Tensor::empty({5, 1'000'003}, DType::kF32);
+  for (int64_t i = 0; i < host.numel(); ++i) host.data<float>()[i] = float(i % 65521);
+  const Tensor kept = host.clone(), first = host.to(kTestDevice);
+  host.fill(-1);
+  const Tensor second = host.to(kTestDevice);
+  CHECK(first.to_vector<float>() == kept.to_vector<float>());
+  CHECK(ops::reduce(ops::Reduce::kMax, second).item() == -1);
+  CHECK(Tensor::empty({0, 3}).to(kTestDevice).numel() == 0);
+}
+
 TEST_CASE("cuda: every half and bfloat16, and what rounds to them") {
   std::vector<float> values;
   for (uint32_t i = 0; i < 65536; ++i) {
