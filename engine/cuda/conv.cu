@@ -1,10 +1,10 @@
 #include "kintsugi/engine/cuda/conv.h"
 
-#include "kintsugi/engine/cuda/column_sums.h"
 #include "kintsugi/engine/cuda/context.h"
 #include "kintsugi/engine/cuda/conv_gemm.h"
 #include "kintsugi/engine/cuda/depthwise.h"
 #include "kintsugi/engine/cuda/matmul.h"
+#include "kintsugi/engine/cuda/reduce.h"
 
 namespace kintsugi::cuda {
 
@@ -94,8 +94,9 @@ bool conv2d_backward_weight(const Tensor& x, const Tensor& dy, const ops::Conv2d
     depthwise_backward_weight(x, dy, params, dweight);
   else
     conv_gemm_backward_weight(x, dy, params, dweight);
-  if (dbias.defined()) column_sums("conv2d_backward_weight", dy.channels_last(), dbias);
-  return true;
+  if (!dbias.defined()) return true;
+  Tensor sums = dbias.view({1, dbias.numel(), 1, 1});
+  return reduce(ops::Reduce::kSum, dy, sums);
 }
 
 }  // namespace kintsugi::cuda

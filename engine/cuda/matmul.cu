@@ -2,6 +2,7 @@
 
 #include "kintsugi/engine/cuda/blas.h"
 #include "kintsugi/engine/cuda/launch.h"
+#include "kintsugi/engine/cuda/reduce.h"
 
 namespace kintsugi::cuda {
 
@@ -118,57 +119,6 @@ void product(const char* op, const Tensor& a, const Tensor& b, const Tensor& y,
   }
 }
 
-constexpr int kColumns = 32, kLines = 8;  // of a block
-constexpr int64_t kSlab = 512;            // rows that a block sums: 64 a thread
-
-// Sums of the columns of x (rows, columns) over slabs of `slab` rows: y (slabs, columns).
-template <class Sum>
-__global__ void column_sums_kernel(int64_t rows, int64_t columns, int64_t row, int64_t column,
-                                   int64_t slab, int64_t blocks, const float* x, float* y) {
-  Sum* shared = dynamic_shared<Sum>();
-  const int64_t across = (columns + kColumns - 1) / kColumns;
-  const int tx = int(threadIdx.x), ty = int(threadIdx.y);
-  for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
-    const int64_t s = block / across, j = (block - s * across) * kColumns + tx;
-    const int64_t end = (s + 1) * slab < rows ? (s + 1) * slab : rows;
-    Sum sum = 0;
-    if (j < columns) {
-      for (int64_t i = s * slab + ty; i < end; i += kLines) sum += x[i * row + j * column];
-    }
-    __syncthreads();  // `shared` may still be read from the last block
-    shared[ty * kColumns + tx] = sum;
-    __syncthreads();
-    if (ty > 0 || j >= columns) continue;
-    for (int i = 1; i < kLines; ++i) sum += shared[i * kColumns + tx];
-    y[s * columns + j] = float(sum);
-  }
-}
-
-template <class Sum>
-void sum_slabs(const char* op, int64_t rows, int64_t columns, int64_t row, int64_t column,
-               int64_t slab, const float* x, float* y) {
-  const int64_t slabs = std::max<int64_t>(1, (rows + slab - 1) / slab);
-  const int64_t blocks = slabs * ((columns + kColumns - 1) / kColumns);
-  launch(op, column_sums_kernel<Sum>, blocks_for(blocks, 1), dim3(kColumns, kLines),
-         kColumns * kLines * sizeof(Sum), rows, columns, row, column, slab, blocks, x, y);
-}
-
-// Slabs in f32, then their sums in double.
-void column_sums(const char* op, const Tensor& x, const Tensor& y) {
-  const int64_t rows = x.size(0), columns = x.size(1);
-  if (columns == 0) return;
-  const int64_t slabs = (rows + kSlab - 1) / kSlab;
-  if (slabs <= 1) {
-    return sum_slabs<float>(op, rows, columns, x.strides()[0], x.strides()[1], kSlab,
-                            pointer<float>(x), pointer<float>(y));
-  }
-  const Tensor partial = Tensor::empty({slabs, columns}, DType::kF32, x.device());
-  sum_slabs<float>(op, rows, columns, x.strides()[0], x.strides()[1], kSlab, pointer<float>(x),
-                   pointer<float>(partial));
-  sum_slabs<double>(op, slabs, columns, columns, 1, slabs, pointer<float>(partial),
-                    pointer<float>(y));
-}
-
 }  // namespace
 
 bool matmul(const Tensor& a, const Tensor& b, const Tensor& y) {
@@ -191,8 +141,9 @@ bool linear_backward(const Tensor& x, const Tensor& weight, const Tensor& dy, co
   const Tensor grad = dy.numel() == 0 || layout_of(dy).fits ? dy : dy.contiguous();
   if (dx.defined()) product(kOp, grad, weight, dx);
   if (dweight.defined()) product(kOp, grad.transpose(0, 1), x, dweight);
-  if (dbias.defined()) column_sums(kOp, grad, dbias);
-  return true;
+  if (!dbias.defined()) return true;
+  Tensor sums = dbias.view({1, dbias.numel()});
+  return reduce(ops::Reduce::kSum, grad, sums);
 }
 
 }  // namespace kintsugi::cuda

@@ -1,7 +1,7 @@
 #include "kintsugi/engine/cuda/pool.h"
 
-#include "kintsugi/engine/cuda/column_sums.h"
 #include "kintsugi/engine/cuda/grid.h"
+#include "kintsugi/engine/cuda/reduce.h"
 
 namespace kintsugi::cuda {
 
@@ -265,8 +265,8 @@ bool adaptive_avg_pool2d(const Tensor& x, const Tensor& y) {
   if (!takes(x, y)) return false;
   if (y.numel() == 0) return true;
   if (y.size(2) == 1 && y.size(3) == 1) {
-    scaled_column_sums(kOp, x.channels_last(), 1 / double(x.size(2) * x.size(3)), y);
-    return true;
+    Tensor mean = y;
+    return reduce(ops::Reduce::kMean, x, mean);
   }
   return average(kOp, x, windows_of(x, y), y);
 }
