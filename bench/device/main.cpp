@@ -87,8 +87,7 @@ void kernels(bool quick) {
   kernel("sum over pixels", size, [&] { ops::reduce(ops::Reduce::kSum, x, {2, 3}); });
   kernel("sum over all but channels", size, [&] { ops::reduce(ops::Reduce::kSum, x, {0, 2, 3}); });
   const auto bn = ops::batch_norm_train(x, w, b, {}, {}, 0.1, 1e-5);
-  kernel("batch_norm train", 3 * size,
-         [&] { ops::batch_norm_train(x, w, b, {}, {}, 0.1, 1e-5); });
+  kernel("batch_norm train", 3 * size, [&] { ops::batch_norm_train(x, w, b, {}, {}, 0.1, 1e-5); });
   kernel("batch_norm train backward", 5 * size,
          [&] { ops::batch_norm_train_backward(x, w, bn.mean, bn.rstd, y, true); });
   kernel("layer_norm", 2 * size, [&] { ops::layer_norm(x, w, b, 1e-6, 1); });
@@ -104,16 +103,17 @@ void kernels(bool quick) {
   Tensor p = random({images << 18}), m = Tensor::zeros(p.shape(), DType::kF32, kDevice);
   Tensor v = Tensor::zeros(p.shape(), DType::kF32, kDevice);
   const Tensor g = random(p.shape());
-  kernel("adamw", 7 * double(p.bytes()),
-         [&] { ops::adamw_step(p, g, m, v, {1e-3, 0.9, 0.999, 1e-8, 0.05, 10}); });
+  kernel("adamw", 7 * double(p.bytes()), [&] {
+    ops::adamw_step(p, g, m, v, {1e-3, 0.9, 0.999, 1e-8, 0.05, 10});
+  });
 }
 
 void row(const std::string& name, int64_t batch, const char* what, Math math, double seconds) {
-  std::printf("{\"kind\": \"network\", \"name\": \"%s\", \"batch\": %ld, \"what\": \"%s\", "
-              "\"math\": \"%s\", \"ms\": %.3f, \"images_s\": %.1f, \"peak_mib\": %.0f}\n",
-              name.c_str(), long(batch), what, kMathNames[int(math)], 1e3 * seconds,
-              double(batch) / seconds,
-              double(cuda::current_pool(0)->stats().peak) / (1 << 20));
+  std::printf(
+      "{\"kind\": \"network\", \"name\": \"%s\", \"batch\": %ld, \"what\": \"%s\", "
+      "\"math\": \"%s\", \"ms\": %.3f, \"images_s\": %.1f, \"peak_mib\": %.0f}\n",
+      name.c_str(), long(batch), what, kMathNames[int(math)], 1e3 * seconds,
+      double(batch) / seconds, double(cuda::current_pool(0)->stats().peak) / (1 << 20));
   std::fflush(stdout);
 }
 
@@ -140,7 +140,8 @@ void network(const std::string& name, int64_t batch, Math math) {
     const auto eager = y.to_vector<float>();
     Replay replay(kDevice, forward);
     row(name, batch, "inference, replayed", math, seconds_of([&] { replay.run(); }));
-    if (y.to_vector<float>() != eager) std::printf("{\"error\": \"%s: a replay differs\"}\n", name.c_str());
+    if (y.to_vector<float>() != eager)
+      std::printf("{\"error\": \"%s: a replay differs\"}\n", name.c_str());
   }
   net->train(true);
   autograd::AdamW optimizer({{net->named_parameters()}});
@@ -173,7 +174,8 @@ int main(int argc, char** argv) {
     product("bf16", Math::kBF16, n);
     for (const char* name :
          {"resnet50", "vit_small_patch16_224", "convnext_tiny", "caformer_s18"}) {
-      for (const int64_t batch : quick ? std::vector<int64_t>{2} : std::vector<int64_t>{1, 64, 256}) {
+      for (const int64_t batch :
+           quick ? std::vector<int64_t>{2} : std::vector<int64_t>{1, 64, 256}) {
         for (const Math math : {Math::kF32, Math::kTF32, Math::kBF16}) {
           try {
             network(name, batch, math);

@@ -28,7 +28,9 @@ AllocatorOptions& allocator_options() {
   return options;
 }
 
-Pool::~Pool() { release_locked(); }
+Pool::~Pool() {
+  release_locked();
+}
 
 void* Pool::take(size_t bytes, Stream stream, size_t& capacity) {
   const AllocatorOptions& options = allocator_options();
@@ -51,8 +53,8 @@ void* Pool::take(size_t bytes, Stream stream, size_t& capacity) {
     if (block == nullptr) {
       size_t free_bytes = 0, total_bytes = 0;
       memory_info(free_bytes, total_bytes);
-      fail(ErrorKind::kMemory, "allocator: cuda:", device_, " has no room for ", bytes, " bytes: ",
-           free_bytes, " of ", total_bytes, " are free, ", stats_.allocated,
+      fail(ErrorKind::kMemory, "allocator: cuda:", device_, " has no room for ", bytes,
+           " bytes: ", free_bytes, " of ", total_bytes, " are free, ", stats_.allocated,
            " are held by live tensors");
     }
     stats_.reserved += capacity;
@@ -116,6 +118,8 @@ std::shared_ptr<Pool> current_pool(int device) {
 }
 
 ScopedPool::ScopedPool(std::shared_ptr<Pool> pool) : saved_(std::exchange(pool_in_use, pool)) {}
-ScopedPool::~ScopedPool() { pool_in_use = saved_; }
+ScopedPool::~ScopedPool() {
+  pool_in_use = saved_;
+}
 
 }  // namespace kintsugi::cuda

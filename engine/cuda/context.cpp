@@ -41,7 +41,11 @@ Stream current_stream() {
   return stream_in_use ? stream_in_use : compute_stream(current_device());
 }
 
-ScopedStream::ScopedStream(Stream stream) : saved_(stream_in_use) { stream_in_use = stream; }
-ScopedStream::~ScopedStream() { stream_in_use = saved_; }
+ScopedStream::ScopedStream(Stream stream) : saved_(stream_in_use) {
+  stream_in_use = stream;
+}
+ScopedStream::~ScopedStream() {
+  stream_in_use = saved_;
+}
 
 }  // namespace kintsugi::cuda

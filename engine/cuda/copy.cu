@@ -37,19 +37,28 @@ __device__ __forceinline__ uint16_t float_to_bfloat(float value) {
 
 template <class T>
 __device__ __forceinline__ double load(const T& value) {
-  if constexpr (std::is_same_v<T, Half>) return half_to_float(value.bits);
-  else if constexpr (std::is_same_v<T, BFloat16>) return __uint_as_float(uint32_t(value.bits) << 16);
-  else return double(value);
+  if constexpr (std::is_same_v<T, Half>)
+    return half_to_float(value.bits);
+  else if constexpr (std::is_same_v<T, BFloat16>)
+    return __uint_as_float(uint32_t(value.bits) << 16);
+  else
+    return double(value);
 }
 
 template <class To, class From>
 __device__ __forceinline__ To convert(const From& value) {
-  if constexpr (std::is_same_v<To, From>) return value;
-  else if constexpr (std::is_same_v<To, Half>) return Half{float_to_half(float(load(value)))};
-  else if constexpr (std::is_same_v<To, BFloat16>) return BFloat16{float_to_bfloat(float(load(value)))};
-  else if constexpr (std::is_same_v<To, bool>) return load(value) != 0;
-  else if constexpr (std::is_integral_v<To> && std::is_integral_v<From>) return To(value);
-  else return To(load(value));
+  if constexpr (std::is_same_v<To, From>)
+    return value;
+  else if constexpr (std::is_same_v<To, Half>)
+    return Half{float_to_half(float(load(value)))};
+  else if constexpr (std::is_same_v<To, BFloat16>)
+    return BFloat16{float_to_bfloat(float(load(value)))};
+  else if constexpr (std::is_same_v<To, bool>)
+    return load(value) != 0;
+  else if constexpr (std::is_integral_v<To> && std::is_integral_v<From>)
+    return To(value);
+  else
+    return To(load(value));
 }
 
 template <class To, class From>
@@ -194,6 +203,9 @@ void copy(const Tensor& dst, const Tensor& src) {
   const bool to_device = dst.device().type == DeviceType::kCuda;
   const bool from_device = src.device().type == DeviceType::kCuda;
   use_device(to_device ? dst.device().index : src.device().index);
+  if (to_device != from_device && capturing(current_stream())) {
+    fail(ErrorKind::kDevice, "copy: the host cannot take part while a graph is captured");
+  }
   if (to_device && from_device && dst.device() != src.device()) {
     return copy(dst, src.to(kCpu));
   }

@@ -20,11 +20,15 @@ enum Function : int { kLeakyRelu = int(Unary::kRelu6) + 1, kPow, kClamp, kAffine
 constexpr float kSqrtHalf = 0.70710678118654752f, kInvSqrtTwoPi = 0.39894228040143268f;
 constexpr float kSqrtTwoOverPi = 0.79788456080286536f;
 
-__device__ __forceinline__ float sigmoid(float x) { return 1 / (1 + expf(-x)); }
+__device__ __forceinline__ float sigmoid(float x) {
+  return 1 / (1 + expf(-x));
+}
 __device__ __forceinline__ float gelu_inner(float x) {
   return kSqrtTwoOverPi * (x + 0.044715f * x * x * x);
 }
-__device__ __forceinline__ float normal_cdf(float x) { return 0.5f * erfcf(-x * kSqrtHalf); }
+__device__ __forceinline__ float normal_cdf(float x) {
+  return 0.5f * erfcf(-x * kSqrtHalf);
+}
 // NaN passes.
 __device__ __forceinline__ float clamped(float x, float low, float high) {
   return x < low ? low : x > high ? high : x;
@@ -386,8 +390,10 @@ bool compare(Compare op, const Tensor& a, const Tensor& b, Tensor& y) {
     launch("compare", compare_kernel<T>, blocks_for(walk.total), kThreads, 0, walk, op,
            pointer<T>(a), pointer<T>(b), pointer<bool>(y));
   };
-  if (a.dtype() == DType::kI64) run(int64_t{});
-  else run(float{});
+  if (a.dtype() == DType::kI64)
+    run(int64_t{});
+  else
+    run(float{});
   return true;
 }
 

@@ -22,7 +22,13 @@ __global__ void gather_kernel(Split s, const V* x, const int64_t* indices, V* y)
   for (int64_t i = grid_first(); i < total; i += grid_step()) {
     const int64_t row = i / s.inner, k = i - row * s.inner;
     const int64_t outer = row / s.count, at = row - outer * s.count;
-    y[i] = x[(outer * s.n + indices[at]) * s.inner + k];
+    const int64_t index = indices[at];
+    if (index >= 0 && index < s.n) {
+      y[i] = x[(outer * s.n + index) * s.inner + k];
+    } else {
+      auto* bytes = reinterpret_cast<unsigned char*>(y + i);  // NaN
+      for (size_t b = 0; b < sizeof(V); ++b) bytes[b] = 0xff;
+    }
   }
 }
 

@@ -32,6 +32,9 @@ struct Weights {
   __device__ __forceinline__ float at(int64_t row, int64_t c) const {
     return soft ? soft[row * classes + c] : labels[row] == c ? label : every;
   }
+  __device__ __forceinline__ bool valid(int64_t row) const {
+    return soft || (labels[row] >= 0 && labels[row] < classes);
+  }
 };
 
 // Probabilities, and each row's loss.
@@ -60,7 +63,7 @@ __global__ void cross_entropy_kernel(Rows rows, Weights weights, const float* x,
       if (w != 0) loss -= double(w) * double(logp);
     }
     loss = row_sum(loss, lanes);
-    if (n > 0 && lane == 0) losses[row] = loss;
+    if (n > 0 && lane == 0) losses[row] = weights.valid(row) ? loss : double(NAN);
   }
 }
 

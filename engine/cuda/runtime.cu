@@ -12,11 +12,16 @@ namespace {
 void check(const char* op, cudaError_t status) {
   if (status == cudaSuccess) return;
   cudaGetLastError();  // an error that can be got over is forgotten
-  fail(ErrorKind::kDevice, op, ": ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ")");
+  fail(ErrorKind::kDevice, op, ": ", cudaGetErrorString(status), " (", cudaGetErrorName(status),
+       ")");
 }
 
-cudaStream_t raw(Stream stream) { return static_cast<cudaStream_t>(stream); }
-cudaEvent_t raw_event(Event event) { return static_cast<cudaEvent_t>(event); }
+cudaStream_t raw(Stream stream) {
+  return static_cast<cudaStream_t>(stream);
+}
+cudaEvent_t raw_event(Event event) {
+  return static_cast<cudaEvent_t>(event);
+}
 
 }  // namespace
 
@@ -49,7 +54,9 @@ int multiprocessors(int index) {
   return count;
 }
 
-void set_device(int index) { check("cuda", cudaSetDevice(index)); }
+void set_device(int index) {
+  check("cuda", cudaSetDevice(index));
+}
 
 void* device_malloc(size_t bytes) {
   void* block = nullptr;
@@ -69,14 +76,18 @@ void* managed_malloc(size_t bytes) {
 }
 
 // Frees come from destructors too: what fails here has failed before, in a call that said so.
-void device_free(void* block) { cudaFree(block); }
+void device_free(void* block) {
+  cudaFree(block);
+}
 
 void* pinned_malloc(size_t bytes) {
   void* block = nullptr;
   check("allocator", cudaMallocHost(&block, bytes));
   return block;
 }
-void pinned_free(void* block) { cudaFreeHost(block); }
+void pinned_free(void* block) {
+  cudaFreeHost(block);
+}
 
 void memory_info(size_t& free_bytes, size_t& total_bytes) {
   check("allocator", cudaMemGetInfo(&free_bytes, &total_bytes));
@@ -87,14 +98,20 @@ Stream create_stream() {
   check("cuda", cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   return stream;
 }
-void synchronize(const char* op, Stream stream) { check(op, cudaStreamSynchronize(raw(stream))); }
-void finish(Stream stream) { cudaStreamSynchronize(raw(stream)); }
+void synchronize(const char* op, Stream stream) {
+  check(op, cudaStreamSynchronize(raw(stream)));
+}
+void finish(Stream stream) {
+  cudaStreamSynchronize(raw(stream));
+}
 Event create_event() {
   cudaEvent_t event = nullptr;
   check("cuda", cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
   return event;
 }
-void destroy_event(Event event) { cudaEventDestroy(raw_event(event)); }
+void destroy_event(Event event) {
+  cudaEventDestroy(raw_event(event));
+}
 void record(Event event, Stream stream) {
   check("cuda", cudaEventRecord(raw_event(event), raw(stream)));
 }
@@ -102,7 +119,9 @@ void wait(Stream stream, Event event) {
   check("cuda", cudaStreamWaitEvent(raw(stream), raw_event(event), 0));
 }
 
-void host_wait(const char* op, Event event) { check(op, cudaEventSynchronize(raw_event(event))); }
+void host_wait(const char* op, Event event) {
+  check(op, cudaEventSynchronize(raw_event(event)));
+}
 bool capturing(Stream stream) {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   check("cuda", cudaStreamIsCapturing(raw(stream), &status));
@@ -137,7 +156,9 @@ void abandon_capture(Stream stream) {
 void launch_graph(Graph graph, Stream stream) {
   check("cuda graph", cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), raw(stream)));
 }
-void destroy_graph(Graph graph) { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)); }
+void destroy_graph(Graph graph) {
+  cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
+}
 
 void allow_shared(const char* op, const void* kernel, size_t shared_bytes) {
   check(op, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,

@@ -181,11 +181,10 @@ void require_indices(const char* op, const Tensor& indices, int64_t n) {
     fail(ErrorKind::kDtype, op, ": got indices ", name_of(indices.dtype()), " of shape ",
          indices.shape(), ", expected i64 of rank 1");
   }
-  if (indices.is_meta()) return;
-  const Tensor here = indices.to(kCpu);
-  const int64_t* values = here.data<int64_t>();
-  for (int64_t i = 0; i < here.numel(); ++i) {
-    const int64_t index = values[i * here.strides()[0]];
+  if (indices.device() != kCpu) return;
+  const int64_t* values = indices.data<int64_t>();
+  for (int64_t i = 0; i < indices.numel(); ++i) {
+    const int64_t index = values[i * indices.strides()[0]];
     if (index < 0 || index >= n) {
       fail(ErrorKind::kShape, op, ": index ", index, " at position ", i, ", expected 0 to ", n - 1);
     }

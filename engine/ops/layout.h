@@ -26,7 +26,8 @@ struct PadDim {
 Tensor pad(const Tensor& x, const std::vector<PadDim>& pads, double value = 0);
 // Element i of the result is element (i - shift) mod size, along each listed dim.
 Tensor roll(const Tensor& x, const Dims& shifts, const Dims& dims);
-// Rows of `x` along `dim` at `indices` (i64, rank 1); an index out of range is an Error.
+// Rows of `x` along `dim` at `indices` (i64, rank 1); an index out of range is an Error,
+// but on a device, where looking would wait for it, gives a row of NaN.
 Tensor gather(const Tensor& x, int dim, const Tensor& indices);
 Tensor gather_backward(const Tensor& dy, const Shape& x_shape, int dim, const Tensor& indices);
 Tensor contiguous(const Tensor& x);

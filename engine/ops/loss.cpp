@@ -22,7 +22,7 @@ CrossEntropy cross_entropy(const Tensor& logits, const Tensor& targets, double s
   }
   if (smoothing < 0 || smoothing >= 1)
     fail(ErrorKind::kUsage, "cross_entropy: got smoothing ", smoothing, ", expected 0 to 1");
-  if (hard && !targets.is_meta()) {
+  if (hard && targets.device() == kCpu) {
     const auto labels = targets.to_vector<int64_t>();
     for (int64_t i = 0; i < n; ++i) {
       if (labels[size_t(i)] < 0 || labels[size_t(i)] >= k)

@@ -5,7 +5,8 @@
 
 namespace kintsugi::ops {
 
-// logits (N,K). Hard: targets i64 (N), a label outside [0,K) is an Error that names its position;
+// logits (N,K). Hard: targets i64 (N), a label outside [0,K) is an Error that names its position, but
+// on a device, where looking would wait for it, makes the loss NaN;
 // smoothing s gives (1-s) to the label and s/K to every class (Szegedy et al. 2016).
 // Soft: targets (N,K) in the logits' dtype, each row summing to 1 by the caller's care; no smoothing.
 struct CrossEntropy {

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 #include "kintsugi/autograd/ops/loss.h"
 #include "kintsugi/autograd/optim/adamw.h"
@@ -10,6 +11,7 @@
 #include "kintsugi/autograd/optim/schedule.h"
 #include "kintsugi/autograd/optim/sgd.h"
 #include "kintsugi/engine/ops/loss.h"
+#include "kintsugi/nn/train/replayed_step.h"
 
 namespace kintsugi::nn {
 
@@ -71,6 +73,23 @@ struct Trainer::State {
   std::unique_ptr<autograd::Ema> ema;
   int64_t step = 0;
   Generator generator;  // of dropped paths
+  std::unique_ptr<ReplayedStep> replayed = {};
+  bool replay_tried = false;
+
+  // On a device, batches of the first one's shape are replayed, where that can be: not where the
+  // forward draws random numbers, nor while somebody looks at every operator.
+  bool replays(const TrainBatch& batch) {
+    const Context& context = Context::current();
+    if (batch.images.device() == kCpu || context.profiler || context.recorder) return false;
+    if (!std::exchange(replay_tried, true)) {
+      try {
+        replayed = std::make_unique<ReplayedStep>(network, batch, options.label_smoothing);
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::kDevice) throw;
+      }
+    }
+    return replayed && replayed->takes(batch);
+  }
 
   // Averaged: parameters and running statistics, as timm's ModelEma.
   std::map<std::string, Tensor> averaged_now() const {
@@ -169,11 +188,17 @@ bool Trainer::run(const std::function<void(const TrainProgress&)>& on_step,
       double loss_value = 0;
       {
         ScopedSet generator(context.generator, s.generator);
-        const Variable logits = s.network(Variable(batch.images));
-        const Variable loss = autograd::cross_entropy(logits, batch.labels, o.label_smoothing);
+        Tensor loss;
+        if (s.replays(batch)) {
+          loss = s.replayed->run(batch);
+        } else {
+          const Variable logits = s.network(Variable(batch.images));
+          const Variable mean = autograd::cross_entropy(logits, batch.labels, o.label_smoothing);
+          mean.backward();
+          loss = mean.value();
+        }
         // Read after the backward is queued: on a device it waits for what came before.
-        loss.backward();
-        loss_value = loss.value().item();
+        loss_value = loss.item();
         if (!std::isfinite(loss_value)) {
           fail(ErrorKind::kNumeric, "train: the loss is ", loss_value, " at step ", s.step, " of ",
                total, " (learning rate ", lr, ")");

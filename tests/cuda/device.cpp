@@ -33,7 +33,11 @@ TEST_CASE("cuda: tensors move, convert and keep their order in memory") {
     const Tensor scaled = ops::affine(host, 100, 100).to(dtype);
     CHECK(scaled.to(kTestDevice).to(DType::kF32).to_vector<float>() ==
           scaled.to(DType::kF32).to_vector<float>());
-    CHECK(ops::affine(host, 100, 100).to(kTestDevice).to(dtype).to(kCpu).to(DType::kF32)
+    CHECK(ops::affine(host, 100, 100)
+              .to(kTestDevice)
+              .to(dtype)
+              .to(kCpu)
+              .to(DType::kF32)
               .to_vector<float>() == scaled.to(DType::kF32).to_vector<float>());
   }
 }
@@ -72,7 +76,8 @@ TEST_CASE("cuda: the host is refused what it cannot reach") {
   CHECK_ERROR(x.data<float>(), "on cuda:0, expected cpu");
   CHECK_ERROR(ops::add(x, Tensor::zeros({2, 3})), "add: got tensors on cpu and cuda:0");
   CHECK_ERROR(Tensor::zeros({2}, DType::kF32, Device{DeviceType::kCuda, 63}), "cuda:63");
-  CHECK_ERROR(ops::add(x.to(DType::kF64), x.to(DType::kF64)), "add: there is no CUDA kernel for f64");
+  CHECK_ERROR(ops::add(x.to(DType::kF64), x.to(DType::kF64)),
+              "add: there is no CUDA kernel for f64");
 }
 
 TEST_CASE("cuda: freed blocks are used again, and the peak is known") {
@@ -97,8 +102,10 @@ TEST_CASE("cuda: freed blocks are used again, and the peak is known") {
 TEST_CASE("cuda: no room is an error with numbers, and the process lives on") {
   const AsInUse in_use;
   const Tensor kept = Tensor::full({1000}, 3, DType::kF32, kTestDevice);
-  CHECK_ERROR(Tensor::empty({int64_t{1} << 43}, DType::kF32, kTestDevice), "has no room for 35184372088832 bytes");
-  CHECK_ERROR(Tensor::empty({int64_t{1} << 43}, DType::kF32, kTestDevice), "are held by live tensors");
+  CHECK_ERROR(Tensor::empty({int64_t{1} << 43}, DType::kF32, kTestDevice),
+              "has no room for 35184372088832 bytes");
+  CHECK_ERROR(Tensor::empty({int64_t{1} << 43}, DType::kF32, kTestDevice),
+              "are held by live tensors");
   CHECK(ops::sum(kept).item() == 3000);
 }
 

@@ -1,5 +1,5 @@
-// The engine's tests on a CUDA device, real or emulated: outputs are poisoned, tensors end where their
-// memory ends, and f64, the oracle, takes the reference kernels through managed memory.
+// The engine's tests on a CUDA device, real or emulated: outputs are poisoned, tensors end where
+// their memory ends, and f64, the oracle, takes the reference kernels through managed memory.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 

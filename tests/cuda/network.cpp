@@ -2,9 +2,13 @@
 // replayed forward.
 #include <doctest/doctest.h>
 
+#include <optional>
+
 #include "kintsugi/autograd/ops/loss.h"
 #include "kintsugi/autograd/optim/adamw.h"
+#include "kintsugi/engine/program/recorder.h"
 #include "kintsugi/engine/program/replay.h"
+#include "kintsugi/nn/train/replayed_step.h"
 #include "kintsugi/zoo/catalog.h"
 #include "tests/cuda/in_use.h"
 #include "tests/support/compare.h"
@@ -59,12 +63,26 @@ TEST_CASE("networks: logits on the device") {
 // Small images, so that the emulator has done soon; every kind of block that the catalog has.
 TEST_CASE("networks: one of each family on the device") {
   const AsInUse in_use;
-  for (const char* name :
-       {"resnet18", "seresnet18", "resnetv2_50d_gn", "resnetv2_50x1_bit", "regnety_002",
-        "tf_efficientnet_b0", "mobilenetv3_small_050", "lcnet_035", "tinynet_e", "densenet121",
-        "convnext_atto", "convnextv2_atto", "vit_tiny_patch16_224", "deit3_small_patch16_224",
-        "poolformerv2_s12", "caformer_s18", "swin_tiny_patch4_window7_224", "mixer_s32_224",
-        "gmlp_ti16_224", "resmlp_12_224"}) {
+  for (const char* name : {"resnet18",
+                           "seresnet18",
+                           "resnetv2_50d_gn",
+                           "resnetv2_50x1_bit",
+                           "regnety_002",
+                           "tf_efficientnet_b0",
+                           "mobilenetv3_small_050",
+                           "lcnet_035",
+                           "tinynet_e",
+                           "densenet121",
+                           "convnext_atto",
+                           "convnextv2_atto",
+                           "vit_tiny_patch16_224",
+                           "deit3_small_patch16_224",
+                           "poolformerv2_s12",
+                           "caformer_s18",
+                           "swin_tiny_patch4_window7_224",
+                           "mixer_s32_224",
+                           "gmlp_ti16_224",
+                           "resmlp_12_224"}) {
     CAPTURE(std::string(name));
     const auto here = network_on(kCpu, name, {3, 32, 32});
     zoo::BuildOptions options;
@@ -116,6 +134,53 @@ TEST_CASE("networks: one step of training on the device") {
       // AdamW's first step is the sign of a gradient: where that is rounding alone it may differ.
       CHECK(error_of(weights[1].at(key), want) < 2.1e-3);
     }
+  }
+}
+
+TEST_CASE("networks: replayed steps of training give the same bits as queued ones") {
+  const AsInUse in_use;
+  for (const double drop_path : {0.0, 0.5}) {
+    CAPTURE(drop_path);
+    std::map<std::string, std::vector<float>> weights[2];
+    for (const size_t queued : {0, 1}) {
+      ScopedSet where(Context::current().device, kTestDevice);
+      zoo::BuildOptions build;
+      build.drop_path = drop_path;
+      const auto network = zoo::build_network("mobilenetv3_nano", build);
+      Generator generator(7);
+      network->initialise(generator);
+      nn::TrainOptions options;
+      options.epochs = 2;
+      options.steps_per_epoch = 3;
+      options.seed = 5;
+      // The last batch of an epoch is smaller than the others.
+      const auto batches = [&](int64_t epoch, int64_t first) {
+        return [&, step = epoch * 3 + first]() mutable {
+          const int64_t n = step % 3 == 2 ? 2 : 4;
+          Tensor x = images_for(*network, n);
+          Generator(uint64_t(100 + step++)).normal(x, 0, 1);
+          std::vector<int64_t> labels{3, 1, 4, 1};
+          labels.resize(size_t(n));
+          return nn::TrainBatch{x.to(kTestDevice),
+                                Tensor::from<int64_t>({n}, labels).to(kTestDevice)};
+        };
+      };
+      network->train(true);
+      const nn::TrainBatch first = batches(0, 0)();
+      if (drop_path == 0)
+        CHECK_NOTHROW(nn::ReplayedStep(*network, first, 0));
+      else
+        CHECK_ERROR(nn::ReplayedStep(*network, first, 0), "while a graph is captured");
+      nn::Trainer trainer(*network, batches, options);
+      std::optional<Profiler> watching;
+      if (queued) watching.emplace();
+      trainer.run();
+      if (queued) CHECK(watching->rows().at("conv2d").calls > 0);
+      for (const auto& [name, tensor] : network->state()) {
+        weights[queued][name] = tensor.to_vector<float>();
+      }
+    }
+    CHECK(weights[0] == weights[1]);
   }
 }
 

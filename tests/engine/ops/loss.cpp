@@ -68,9 +68,15 @@ TEST_CASE("loss: large logits do not overflow, impossible classes with no weight
 
 TEST_CASE("loss: errors") {
   const Tensor x = make::zeros({2, 3});
-  CHECK_ERROR(ops::cross_entropy(x, make::from<int64_t>({2}, {0, 3})),
-              "cross_entropy: label 3 at 1, expected 0 to 2");
-  CHECK_ERROR(ops::cross_entropy(x, make::from<int64_t>({2}, {-1, 0})), "label -1 at 0");
+  const Tensor beyond = make::from<int64_t>({2}, {0, 3}), before = make::from<int64_t>({2}, {-1, 0});
+  if (kTestDevice == kCpu) {
+    CHECK_ERROR(ops::cross_entropy(x, beyond),
+                "cross_entropy: label 3 at 1, expected 0 to 2");
+    CHECK_ERROR(ops::cross_entropy(x, before), "label -1 at 0");
+  } else {
+    CHECK(std::isnan(ops::cross_entropy(x, beyond).loss.item()));
+    CHECK(std::isnan(ops::cross_entropy(x, before).loss.item()));
+  }
   CHECK_ERROR(ops::cross_entropy(x, make::from<int64_t>({3}, {0, 1, 2})),
               "targets has shape (3), expected (2)");
   CHECK_ERROR(ops::cross_entropy(x, make::zeros({2, 2})), "targets has shape (2,2)");

@@ -19,8 +19,10 @@ Device& device() {
 }
 
 void enqueue(std::function<void()> work) {
-  if (device().capturing) device().capturing->push_back(std::move(work));
-  else work();
+  if (device().capturing)
+    device().capturing->push_back(std::move(work));
+  else
+    work();
 }
 
 }  // namespace kintsugi::simt
@@ -29,16 +31,21 @@ namespace kintsugi::cuda {
 
 using simt::device;
 
-int device_count() { return device().count; }
+int device_count() {
+  return device().count;
+}
 
 void require_device(int index) {
-  if (device().count == 0) fail(ErrorKind::kDevice, "cuda: no device can be used: none is emulated");
+  if (device().count == 0)
+    fail(ErrorKind::kDevice, "cuda: no device can be used: none is emulated");
   if (index < 0 || index >= device().count) {
     fail(ErrorKind::kDevice, "cuda: got device cuda:", index, ", expected cuda:0");
   }
 }
 
-int multiprocessors(int) { return 4; }
+int multiprocessors(int) {
+  return 4;
+}
 void set_device(int) {}
 
 void* device_malloc(size_t bytes) {
@@ -51,14 +58,20 @@ void* device_malloc(size_t bytes) {
   device().blocks[block] = bytes;
   return block;
 }
-void* managed_malloc(size_t bytes) { return device_malloc(bytes); }
+void* managed_malloc(size_t bytes) {
+  return device_malloc(bytes);
+}
 void device_free(void* block) {
   device().used -= device().blocks[block];
   device().blocks.erase(block);
   std::free(block);
 }
-void* pinned_malloc(size_t bytes) { return std::malloc(bytes); }
-void pinned_free(void* block) { std::free(block); }
+void* pinned_malloc(size_t bytes) {
+  return std::malloc(bytes);
+}
+void pinned_free(void* block) {
+  std::free(block);
+}
 void memory_info(size_t& free_bytes, size_t& total_bytes) {
   free_bytes = device().memory - device().used;
   total_bytes = device().memory;
@@ -73,12 +86,16 @@ void synchronize(const char* op, Stream) {
   if (device().capturing) fail(ErrorKind::kDevice, op, ": cannot wait while a graph is captured");
 }
 void finish(Stream) {}
-Event create_event() { return reinterpret_cast<Event>(uintptr_t{1}); }
+Event create_event() {
+  return reinterpret_cast<Event>(uintptr_t{1});
+}
 void destroy_event(Event) {}
 void record(Event, Stream) {}
 void wait(Stream, Event) {}
 void host_wait(const char*, Event) {}
-bool capturing(Stream) { return device().capturing != nullptr; }
+bool capturing(Stream) {
+  return device().capturing != nullptr;
+}
 
 void copy_async(const char*, void* dst, const void* src, size_t bytes, Stream) {
   simt::enqueue([=] { std::memcpy(dst, src, bytes); });
@@ -87,13 +104,21 @@ void set_async(const char*, void* dst, int byte, size_t bytes, Stream) {
   simt::enqueue([=] { std::memset(dst, byte, bytes); });
 }
 
-void begin_capture(Stream) { device().capturing = std::make_unique<simt::Queue>(); }
-Graph end_capture(Stream) { return device().capturing.release(); }
-void abandon_capture(Stream) { device().capturing.reset(); }
+void begin_capture(Stream) {
+  device().capturing = std::make_unique<simt::Queue>();
+}
+Graph end_capture(Stream) {
+  return device().capturing.release();
+}
+void abandon_capture(Stream) {
+  device().capturing.reset();
+}
 void launch_graph(Graph graph, Stream) {
   for (const auto& work : *static_cast<simt::Queue*>(graph)) work();
 }
-void destroy_graph(Graph graph) { delete static_cast<simt::Queue*>(graph); }
+void destroy_graph(Graph graph) {
+  delete static_cast<simt::Queue*>(graph);
+}
 
 void submit(const char* op, dim3 grid, dim3 block, size_t shared_bytes,
             std::function<void()> thread) {

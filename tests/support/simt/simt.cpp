@@ -212,7 +212,8 @@ bool release() {
     }
   }
   bool all = true;
-  for (const Lane& lane : m.lanes) all &= lane.state == State::kBarrier || lane.state == State::kDone;
+  for (const Lane& lane : m.lanes)
+    all &= lane.state == State::kBarrier || lane.state == State::kDone;
   if (!all) return any;
   for (Lane& lane : m.lanes) {
     if (lane.state != State::kBarrier) continue;
@@ -270,14 +271,21 @@ void run(const char* op, dim3 grid, dim3 block, size_t shared_bytes,
   if (m.failure) std::rethrow_exception(std::exchange(m.failure, nullptr));
 }
 
-void* shared_memory() { return machine().shared.data(); }
-void barrier() { wait(State::kBarrier); }
-int lane() { return machine().running % 32; }
+void* shared_memory() {
+  return machine().shared.data();
+}
+void barrier() {
+  wait(State::kBarrier);
+}
+int lane() {
+  return machine().running % 32;
+}
 
 const Slot* exchange(unsigned mask, const void* value, size_t bytes) {
   Machine& m = machine();
   const int thread = m.running;
-  if (bytes > sizeof(Slot)) fail(ErrorKind::kUsage, m.op, ": a warp operation on ", bytes, " bytes");
+  if (bytes > sizeof(Slot))
+    fail(ErrorKind::kUsage, m.op, ": a warp operation on ", bytes, " bytes");
   Lane& lane = m.lanes[size_t(thread)];
   Slot* slots = &m.slots[size_t(thread / 32 * 64)];
   std::memcpy(slots[thread % 32].bytes, value, bytes);

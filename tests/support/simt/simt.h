@@ -1,8 +1,8 @@
 // CUDA's SIMT language as ordinary C++: force-included before a .cu file, it lets g++ compile the
-// kernels and run them on the CPU. A grid runs block by block; a block's threads are fibers, switched
-// only where they meet (barriers, warp operations), in an order that changes from launch to launch.
-// "Device" memory is the host's, a malloc a block where the allocator does not cache, so that
-// AddressSanitizer sees what leaves it.
+// kernels and run them on the CPU. A grid runs block by block; a block's threads are fibers,
+// switched only where they meet (barriers, warp operations), in an order that changes from launch
+// to launch. "Device" memory is the host's, a malloc a block where the allocator does not cache, so
+// that AddressSanitizer sees what leaves it.
 #pragma once
 
 #include <cmath>
@@ -39,8 +39,12 @@ struct alignas(16) uint4 {
 struct alignas(16) double2 {
   double x, y;
 };
-inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
-inline float2 make_float2(float x, float y) { return {x, y}; }
+inline float4 make_float4(float x, float y, float z, float w) {
+  return {x, y, z, w};
+}
+inline float2 make_float2(float x, float y) {
+  return {x, y};
+}
 
 extern thread_local uint3 threadIdx, blockIdx;
 extern thread_local dim3 blockDim, gridDim;
@@ -74,7 +78,9 @@ T from_lane(unsigned mask, T value, int source) {
 
 }  // namespace kintsugi::simt
 
-inline void __syncthreads() { kintsugi::simt::barrier(); }
+inline void __syncthreads() {
+  kintsugi::simt::barrier();
+}
 inline void __syncwarp(unsigned mask = 0xffffffffu) {
   const char none = 0;
   kintsugi::simt::exchange(mask, &none, 1);
@@ -111,7 +117,9 @@ inline unsigned __ballot_sync(unsigned mask, int predicate) {
   }
   return out;
 }
-inline int __any_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate) != 0; }
+inline int __any_sync(unsigned mask, int predicate) {
+  return __ballot_sync(mask, predicate) != 0;
+}
 inline int __all_sync(unsigned mask, int predicate) {
   return __ballot_sync(mask, predicate) == mask;
 }
@@ -121,8 +129,12 @@ T atomicAdd(T* at, T value) {
   *at = old + value;
   return old;
 }
-inline float rsqrtf(float x) { return 1 / std::sqrt(x); }
-inline double rsqrt(double x) { return 1 / std::sqrt(x); }
+inline float rsqrtf(float x) {
+  return 1 / std::sqrt(x);
+}
+inline double rsqrt(double x) {
+  return 1 / std::sqrt(x);
+}
 inline float __uint_as_float(unsigned bits) {
   float out;
   std::memcpy(&out, &bits, 4);
