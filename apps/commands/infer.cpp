@@ -3,6 +3,7 @@
 #include "kintsugi/apps/commands/commands.h"
 #include "kintsugi/apps/progress.h"
 #include "kintsugi/autograd/variable.h"
+#include "kintsugi/nn/replayed_forward.h"
 #include "kintsugi/zoo/load.h"
 #include "kintsugi/zoo/weights/npy.h"
 
@@ -37,6 +38,7 @@ int infer(Session& session) {
   }
   network.train(false);
   autograd::NoGrad no_grad;
+  nn::ReplayedForward forward(network);
   const std::stop_token stop = session.stop();
   Progress progress("infer");
   const int64_t n = x.size(0);
@@ -44,9 +46,8 @@ int infer(Session& session) {
   for (int64_t at = 0; at < n; at += batch_size) {
     if (stop.stop_requested()) fail(ErrorKind::kInterrupted, "stopped");
     const int64_t end = std::min(n, at + batch_size);
-    const autograd::Variable images(
-        x.slice(0, at, end).channels_last().to(Context::current().device));
-    y.slice(0, at, end).copy_from(network(images).value());
+    const Tensor images = x.slice(0, at, end).channels_last().to(Context::current().device);
+    y.slice(0, at, end).copy_from(forward(images));
     progress.update(double(end) / double(n));
   }
   zoo::write_npy(output, y);

@@ -11,6 +11,7 @@
 #include "kintsugi/autograd/optim/schedule.h"
 #include "kintsugi/autograd/optim/sgd.h"
 #include "kintsugi/engine/ops/loss.h"
+#include "kintsugi/nn/replayed_forward.h"
 #include "kintsugi/nn/train/replayed_step.h"
 
 namespace kintsugi::nn {
@@ -230,11 +231,12 @@ Evaluation evaluate(Network& network, const std::function<std::optional<TrainBat
                     const std::function<void(int64_t)>& on_batch, std::stop_token stop) {
   network.train(false);
   autograd::NoGrad no_grad;
+  ReplayedForward forward(network);
   Evaluation out;
   double correct1 = 0, correct5 = 0, loss = 0;
   while (auto batch = next()) {
     if (stop.stop_requested()) fail(ErrorKind::kInterrupted, "eval: stopped");
-    const Tensor logits = network(Variable(batch->images)).value();
+    const Tensor logits = forward(batch->images);
     const int64_t n = logits.size(0), k = logits.size(1);
     loss += ops::cross_entropy(logits, batch->labels).loss.item() * double(n);
     const Tensor here = logits.to(kCpu).contiguous(), answers = batch->labels.to(kCpu).contiguous();
