@@ -105,6 +105,9 @@ bool Session::parse(const std::string& summary, std::vector<Option> options) {
   }
   Context::current().device = device_of(device_);
   Context::current().math = math_of(math_);
+  if (Context::current().math != Math::kF32 && Context::current().device == kCpu) {
+    fail(ErrorKind::kUsage, "--math: got '", math_, "', expected f32 with --device cpu");
+  }
   if (threads_ > 0) Context::current().set_threads(int(threads_));
   Context::current().generator = Generator(seed());
   return true;

@@ -35,6 +35,8 @@ TEST_CASE("words: values that do not fit are refused with what was expected") {
   check_refused({"train"}, 2, {"got no --model"});
   check_refused({"inspect", "resnet_nano", "more"}, 2, {"got 'more'", "no more arguments"});
   check_refused({"models", "--device", "cuda:63"}, 2, {"--device: got 'cuda:63'"});
+  check_refused({"models", "--math", "bf15"}, 2, {"did you mean 'bf16'"});
+  check_refused({"models", "--math", "bf16"}, 2, {"expected f32 with --device cpu"});
   check_refused({"models", "--threads", "-1"}, 2, {"--threads: got '-1'", "at least 0"});
 }
 
