@@ -29,8 +29,8 @@ namespace {
 constexpr Device kDevice{DeviceType::kCuda, 0};
 constexpr const char* kMathNames[] = {"f32", "tf32", "bf16"};
 
-// Seconds of one run: the median of five turns, each long enough for the clock.
-double seconds_of(const std::function<void()>& run, double least = 0.05) {
+// Seconds of one run: the median of three turns, each long enough for the clock.
+double seconds_of(const std::function<void()>& run, double least = 0.02) {
   using Clock = std::chrono::steady_clock;
   const auto time = [&](int64_t count) {
     synchronize(kDevice);
@@ -43,9 +43,9 @@ double seconds_of(const std::function<void()>& run, double least = 0.05) {
   const double once = time(1);
   const int64_t count = std::max<int64_t>(1, int64_t(least / once));
   std::vector<double> turns;
-  for (int turn = 0; turn < 5; ++turn) turns.push_back(time(count) / double(count));
+  for (int turn = 0; turn < 3; ++turn) turns.push_back(time(count) / double(count));
   std::sort(turns.begin(), turns.end());
-  return turns[2];
+  return turns[1];
 }
 
 Tensor random(const Shape& shape, MemoryFormat format = MemoryFormat::kRowMajor) {
@@ -155,7 +155,7 @@ void network(const std::string& name, int64_t batch, Math math) {
     last = loss.value().item();
     if (first == 0) first = last;
   };
-  row(name, batch, "training", math, seconds_of(step, 0.3));
+  row(name, batch, "training", math, seconds_of(step, 0.1));
   if (!(last < first)) {
     std::printf("{\"error\": \"%s: the loss went from %g to %g\"}\n", name.c_str(), first, last);
   }

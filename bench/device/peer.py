@@ -181,7 +181,7 @@ NETWORKS = {"resnet50": resnet50, "vit_small_patch16_224": Vit, "convnext_tiny":
             "caformer_s18": Caformer}
 
 
-def seconds_of(run, least=0.05):
+def seconds_of(run, least=0.02):
     def timed(count):
         torch.cuda.synchronize()
         start = time.perf_counter()
@@ -192,7 +192,7 @@ def seconds_of(run, least=0.05):
 
     timed(2)
     count = max(1, int(least / timed(1)))
-    return statistics.median(timed(count) / count for _ in range(5))
+    return statistics.median(timed(count) / count for _ in range(3))
 
 
 def network(name, batch, math):
@@ -220,7 +220,7 @@ def network(name, batch, math):
         optimizer.zero_grad(set_to_none=True)
         loss.item()
 
-    row("training", seconds_of(step, 0.3))
+    row("training", seconds_of(step, 0.1))
 
 
 def main():
