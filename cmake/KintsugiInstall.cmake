@@ -11,6 +11,7 @@ foreach(room engine autograd nn solvers zoo)
     FILES_MATCHING PATTERN "*.h"
     REGEX "/engine/(cpu|cuda|ref)$" EXCLUDE
     PATTERN "dispatch.h" EXCLUDE
+    PATTERN "loop.h" EXCLUDE
     REGEX "/solvers/dense$" EXCLUDE
     REGEX "/zoo/shipped$" EXCLUDE
     REGEX "/json\\.h$" EXCLUDE)
