@@ -56,8 +56,9 @@ TEST_CASE("buffer: a meta one has a size and no bytes") {
 }
 
 TEST_CASE("buffer: impossible sizes and devices are errors") {
-  CHECK_ERROR(Buffer(size_t{1} << 50, kCpu), "allocator: the system has no room");
-  CHECK_ERROR(Buffer(16, Device{DeviceType::kCuda, 0}), "allocator: cuda:0 is not built in");
+  CHECK_ERROR(Buffer(size_t{1} << 50, kCpu), "has no room for 1125899906842624 bytes");
+  // Which of the three is missing, the backend, a driver or the index, depends on build and machine.
+  CHECK_ERROR(Buffer(16, Device{DeviceType::kCuda, 63}), "cuda");
 }
 
 TEST_CASE("buffer: a block may die in another thread than its own") {
