@@ -24,7 +24,7 @@ namespace kintsugi::simt {
 
 namespace {
 
-constexpr size_t kStack = 256 << 10;
+constexpr size_t kStack = 64 << 10;
 constexpr unsigned kMaxShared = 227 << 10;  // of sm_90; sm_80 has 163 KiB
 
 enum class State : uint8_t { kReady, kBarrier, kWarp, kDone };
