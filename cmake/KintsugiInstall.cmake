@@ -12,6 +12,7 @@ foreach(room engine autograd nn solvers zoo)
     REGEX "/engine/(cpu|cuda|ref)$" EXCLUDE
     PATTERN "dispatch.h" EXCLUDE
     PATTERN "loop.h" EXCLUDE
+    PATTERN "visit.h" EXCLUDE
     REGEX "/solvers/dense$" EXCLUDE
     REGEX "/zoo/shipped$" EXCLUDE
     REGEX "/json\\.h$" EXCLUDE)

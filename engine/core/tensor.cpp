@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "kintsugi/engine/core/visit.h"
 #include "kintsugi/engine/cpu/copy.h"
 #include "kintsugi/engine/cuda/context.h"
 
@@ -44,28 +45,6 @@ To convert(const From& value) {
   else if constexpr (std::is_same_v<To, bool>) return load(value) != 0;
   else if constexpr (std::is_integral_v<To> && std::is_integral_v<From>) return To(value);
   else return To(load(value));
-}
-
-template <class F>
-void visit_any(DType dtype, F&& fn) {
-  switch (dtype) {
-    case DType::kF32:
-      return fn(float{});
-    case DType::kF64:
-      return fn(double{});
-    case DType::kF16:
-      return fn(Half{});
-    case DType::kBF16:
-      return fn(BFloat16{});
-    case DType::kI64:
-      return fn(int64_t{});
-    case DType::kI32:
-      return fn(int32_t{});
-    case DType::kU8:
-      return fn(uint8_t{});
-    case DType::kBool:
-      return fn(bool{});
-  }
 }
 
 }  // namespace
@@ -374,8 +353,8 @@ void Tensor::copy_from(const Tensor& src) {
   }
   if (dtype_ == src.dtype_) return cpu::copy(*this, src);
   const cpu::Loop<2> loop = cpu::make_loop<2>({this, &src});
-  visit_any(dtype_, [&](auto to) {
-    visit_any(src.dtype_, [&](auto from) {
+  detail::visit_dtype(dtype_, [&](auto to) {
+    detail::visit_dtype(src.dtype_, [&](auto from) {
       using To = decltype(to);
       using From = decltype(from);
       cpu::copy_rows(loop, data<To>(), src.data<From>(), convert<To, From>);
@@ -390,7 +369,7 @@ void Tensor::fill(double value) {
     if (device() != kCpu) return cuda::fill(*this, value);
   }
   const cpu::Loop<1> loop = cpu::make_loop<1>({this});
-  visit_any(dtype_, [&](auto to) {
+  detail::visit_dtype(dtype_, [&](auto to) {
     using To = decltype(to);
     To* dst = data<To>();
     const To element = convert<To>(value);
@@ -409,7 +388,7 @@ double Tensor::item() const {
   if (numel_ != 1) fail(ErrorKind::kShape, "item: got shape ", shape_, ", expected one element");
   double value = 0;
   const Tensor here = to(kCpu);
-  visit_any(dtype_, [&](auto from) { value = load(*here.data<decltype(from)>()); });
+  detail::visit_dtype(dtype_, [&](auto from) { value = load(*here.data<decltype(from)>()); });
   return value;
 }
 

@@ -1,6 +1,7 @@
 #include <cstring>
 #include <memory>
 
+#include "kintsugi/engine/core/visit.h"
 #include "kintsugi/engine/cuda/walk.h"
 
 namespace kintsugi::cuda {
@@ -116,28 +117,6 @@ __global__ void fill_kernel(Walk<1> walk, T* dst, T value) {
   }
 }
 
-template <class F>
-void visit(DType dtype, F&& fn) {
-  switch (dtype) {
-    case DType::kF32:
-      return fn(float{});
-    case DType::kF64:
-      return fn(double{});
-    case DType::kF16:
-      return fn(Half{});
-    case DType::kBF16:
-      return fn(BFloat16{});
-    case DType::kI64:
-      return fn(int64_t{});
-    case DType::kI32:
-      return fn(int32_t{});
-    case DType::kU8:
-      return fn(uint8_t{});
-    case DType::kBool:
-      return fn(bool{});
-  }
-}
-
 // The dimension, other than the innermost, along which src is contiguous: -1 where there is none.
 int transposed_dim(const Walk<2>& walk) {
   const int inner = walk.rank - 1;
@@ -185,8 +164,8 @@ void copy_on_device(const Tensor& dst, const Tensor& src) {
         return copy_elements<uint64_t>(walk, dst.address(), src.address());
     }
   }
-  visit(dst.dtype(), [&](auto to) {
-    visit(src.dtype(), [&](auto from) {
+  detail::visit_dtype(dst.dtype(), [&](auto to) {
+    detail::visit_dtype(src.dtype(), [&](auto from) {
       using To = decltype(to);
       using From = decltype(from);
       if constexpr (!std::is_same_v<To, From>) {
@@ -235,7 +214,7 @@ void fill(const Tensor& dst, double value) {
   }
   const Tensor element = Tensor::full({1}, value, dst.dtype());
   const Walk<1> walk({&dst});
-  visit(dst.dtype(), [&](auto zero) {
+  detail::visit_dtype(dst.dtype(), [&](auto zero) {
     using T = decltype(zero);
     launch("fill", fill_kernel<T>, blocks_for(walk.total), kThreads, 0, walk,
            static_cast<T*>(dst.address()), *element.data<T>());
