@@ -2,6 +2,8 @@
 #include <memory>
 
 #include "kintsugi/engine/core/visit.h"
+#include "kintsugi/engine/cuda/elementwise.h"
+#include "kintsugi/engine/cuda/vector.h"
 #include "kintsugi/engine/cuda/walk.h"
 
 namespace kintsugi::cuda {
@@ -30,36 +32,30 @@ __device__ __forceinline__ uint16_t float_to_half(float value) {
   return uint16_t(sign | rounded >> 13);
 }
 
-__device__ __forceinline__ uint16_t float_to_bfloat(float value) {
-  const uint32_t bits = __float_as_uint(value);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return uint16_t(bits >> 16 | 0x40u);
-  return uint16_t((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-}
-
 template <class T>
-__device__ __forceinline__ double load(const T& value) {
+__device__ __forceinline__ double number(const T& value) {
   if constexpr (std::is_same_v<T, Half>)
     return half_to_float(value.bits);
   else if constexpr (std::is_same_v<T, BFloat16>)
-    return __uint_as_float(uint32_t(value.bits) << 16);
+    return widen(value);
   else
     return double(value);
 }
 
 template <class To, class From>
-__device__ __forceinline__ To convert(const From& value) {
+__device__ __forceinline__ To converted(const From& value) {
   if constexpr (std::is_same_v<To, From>)
     return value;
   else if constexpr (std::is_same_v<To, Half>)
-    return Half{float_to_half(float(load(value)))};
+    return Half{float_to_half(float(number(value)))};
   else if constexpr (std::is_same_v<To, BFloat16>)
-    return BFloat16{float_to_bfloat(float(load(value)))};
+    return narrow<BFloat16>(float(number(value)));
   else if constexpr (std::is_same_v<To, bool>)
-    return load(value) != 0;
+    return number(value) != 0;
   else if constexpr (std::is_integral_v<To> && std::is_integral_v<From>)
     return To(value);
   else
-    return To(load(value));
+    return To(number(value));
 }
 
 template <class To, class From>
@@ -67,7 +63,7 @@ __global__ void copy_kernel(Walk<2> walk, To* dst, const From* src) {
   for (int64_t i = grid_first(); i < walk.total; i += grid_step()) {
     int64_t at[2];
     walk.at(i, at);
-    dst[at[0]] = convert<To, From>(src[at[1]]);
+    dst[at[0]] = converted<To, From>(src[at[1]]);
   }
 }
 
@@ -164,6 +160,7 @@ void copy_on_device(const Tensor& dst, const Tensor& src) {
         return copy_elements<uint64_t>(walk, dst.address(), src.address());
     }
   }
+  if (cuda::convert(src, dst)) return;
   detail::visit_dtype(dst.dtype(), [&](auto to) {
     detail::visit_dtype(src.dtype(), [&](auto from) {
       using To = decltype(to);

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kintsugi/engine/cuda/block.h"
+#include "kintsugi/engine/cuda/vector.h"
 #include "kintsugi/engine/cuda/walk.h"
 #include "kintsugi/engine/ops/order.h"
 
@@ -14,8 +15,8 @@ using ops::Binary;
 using ops::Compare;
 using ops::Unary;
 
-// The functions with numbers p and q, after those of ops::Unary.
-enum Function : int { kLeakyRelu = int(Unary::kRelu6) + 1, kPow, kClamp, kAffine };
+// The functions with numbers p and q, after those of ops::Unary, and a plain copy.
+enum Function : int { kLeakyRelu = int(Unary::kRelu6) + 1, kPow, kClamp, kAffine, kCopy, kFunctions };
 
 constexpr float kSqrtHalf = 0.70710678118654752f, kInvSqrtTwoPi = 0.39894228040143268f;
 constexpr float kSqrtTwoOverPi = 0.79788456080286536f;
@@ -34,13 +35,19 @@ __device__ __forceinline__ float clamped(float x, float low, float high) {
   return x < low ? low : x > high ? high : x;
 }
 
-// A branch on `function` is the same for all threads: nothing beside a read of memory.
-struct Forward {
-  int function;
+// A function as a constant: a kernel has a loop for each and chooses once.
+template <template <int> class Of, int... kAll, class Loop, class... Numbers>
+__device__ __forceinline__ void choose(int function, std::integer_sequence<int, kAll...>,
+                                       const Loop& loop, Numbers... numbers) {
+  ((function == kAll ? loop(Of<kAll>{numbers...}) : void()), ...);
+}
+
+template <int kFunction>
+struct ForwardOf {
   float p, q;
   __device__ __forceinline__ float operator()(const float (&in)[1]) const {
     const float x = in[0];
-    switch (function) {
+    switch (kFunction) {
       case int(Unary::kNeg):
         return -x;
       case int(Unary::kAbs):
@@ -81,19 +88,29 @@ struct Forward {
         return powf(x, p);
       case kClamp:
         return clamped(x, p, q);
-      default:  // kAffine
+      case kAffine:
         return p * x + q;
+      default:  // kCopy
+        return x;
     }
+  }
+};
+struct Forward {
+  int function;
+  float p, q;
+  template <class Loop>
+  __device__ __forceinline__ void visit(const Loop& loop) const {
+    choose<ForwardOf>(function, std::make_integer_sequence<int, kFunctions>(), loop, p, q);
   }
 };
 
 // From x, the forward's result y, and dy.
-struct Backward {
-  int function;
+template <int kFunction>
+struct BackwardOf {
   float p, q;
   __device__ __forceinline__ float operator()(const float (&in)[3]) const {
     const float x = in[0], y = in[1], dy = in[2];
-    switch (function) {
+    switch (kFunction) {
       case int(Unary::kNeg):
         return -dy;
       case int(Unary::kAbs):
@@ -142,69 +159,99 @@ struct Backward {
     }
   }
 };
-
-template <int N>
-struct Inputs {
-  const float* of[N];
+struct Backward {
+  int function;
+  float p, q;
+  template <class Loop>
+  __device__ __forceinline__ void visit(const Loop& loop) const {
+    choose<BackwardOf>(function, std::make_integer_sequence<int, kClamp + 1>(), loop, p, q);
+  }
 };
 
-// Four elements a step, in registers of 16 bytes; pointers are aligned to them.
-template <int N, class F>
-__global__ void map_flat(int64_t n, Inputs<N> in, float* y, F f) {
-  for (int64_t i = grid_first(); i < n / 4; i += grid_step()) {
-    float4 x[N];
-    for (int k = 0; k < N; ++k) x[k] = reinterpret_cast<const float4*>(in.of[k])[i];
-    float4 out;
-    float v[N];
-    for (int k = 0; k < N; ++k) v[k] = x[k].x;
-    out.x = f(v);
-    for (int k = 0; k < N; ++k) v[k] = x[k].y;
-    out.y = f(v);
-    for (int k = 0; k < N; ++k) v[k] = x[k].z;
-    out.z = f(v);
-    for (int k = 0; k < N; ++k) v[k] = x[k].w;
-    out.w = f(v);
-    reinterpret_cast<float4*>(y)[i] = out;
-  }
-  const int64_t i = n / 4 * 4 + grid_first();
-  if (i < n) {
-    float v[N];
-    for (int k = 0; k < N; ++k) v[k] = in.of[k][i];
-    y[i] = f(v);
-  }
-}
+// Operands are f32 or bf16 each.
+template <int N>
+struct Operands {
+  const void* at[N];
+  bool bf16[N];
 
-template <int N, class F>
-__global__ void map_walk(Walk<N + 1> walk, Inputs<N> in, float* y, F f) {
-  for (int64_t i = grid_first(); i < walk.total; i += grid_step()) {
-    int64_t at[N + 1];
-    walk.at(i, at);
-    float v[N];
-    for (int k = 0; k < N; ++k) v[k] = in.of[k][at[k + 1]];
-    y[at[0]] = f(v);
+  explicit Operands(const std::array<const Tensor*, N>& xs) {
+    for (size_t k = 0; k < N; ++k) {
+      at[k] = xs[k]->address();
+      bf16[k] = xs[k]->dtype() == DType::kBF16;
+    }
   }
+
+  // W neighbours of operand k, or one repeated.
+  template <int W>
+  __device__ __forceinline__ Floats<W> get(int k, int64_t offset, int64_t step) const {
+    if (bf16[k]) return get<W>(static_cast<const BFloat16*>(at[k]) + offset, step);
+    return get<W>(static_cast<const float*>(at[k]) + offset, step);
+  }
+
+ private:
+  template <int W, class T>
+  __device__ __forceinline__ static Floats<W> get(const T* from, int64_t step) {
+    if constexpr (W > 1) {
+      if (step == 0) {
+        Floats<W> out;
+        KINTSUGI_UNROLL
+        for (int e = 0; e < W; ++e) out.at[e] = widen(*from);
+        return out;
+      }
+    }
+    return read<W>(from);
+  }
+};
+
+template <class T, int W, int N, class F>
+__global__ void map_kernel(Walk<N + 1> walk, Operands<N> in, T* y, F functions) {
+  functions.visit([&](const auto& f) {
+    for (int64_t i = grid_first(); i < walk.total / W; i += grid_step()) {
+      int64_t at[N + 1];
+      walk.at(i * W, at);
+      Floats<W> x[N], out;
+      KINTSUGI_UNROLL
+      for (int k = 0; k < N; ++k) {
+        x[k] = in.template get<W>(k, at[k + 1], walk.stride[k + 1][walk.rank - 1]);
+      }
+      KINTSUGI_UNROLL
+      for (int e = 0; e < W; ++e) {
+        float v[N];
+        KINTSUGI_UNROLL
+        for (int k = 0; k < N; ++k) v[k] = x[k].at[e];
+        out.at[e] = f(v);
+      }
+      write(y + at[0], out);
+    }
+  });
 }
 
 template <int N, class F>
 bool map(const char* op, const Tensor& y, const std::array<const Tensor*, N>& xs, const F& f) {
-  if (y.dtype() != DType::kF32) return false;
-  if (y.numel() == 0) return true;
   std::array<const Tensor*, N + 1> all{&y};
-  Inputs<N> in;
-  bool aligned = reinterpret_cast<uintptr_t>(y.address()) % 16 == 0;
-  for (int k = 0; k < N; ++k) {
-    all[size_t(k) + 1] = xs[size_t(k)];
-    in.of[k] = pointer<float>(*xs[size_t(k)]);
-    aligned = aligned && reinterpret_cast<uintptr_t>(in.of[k]) % 16 == 0;
+  for (size_t k = 0; k < N; ++k) {
+    if (xs[k]->dtype() != DType::kF32 && xs[k]->dtype() != DType::kBF16) return false;
+    all[k + 1] = xs[k];
   }
+  if (y.numel() == 0) return true;
   const Walk<N + 1> walk(all);
-  if (walk.is_flat() && aligned) {
-    launch(op, map_flat<N, F>, blocks_for(walk.total, 4 * kThreads), kThreads, 0, walk.total, in,
-           pointer<float>(y), f);
-  } else {
-    launch(op, map_walk<N, F>, blocks_for(walk.total), kThreads, 0, walk, in, pointer<float>(y), f);
-  }
-  return true;
+  const Operands<N> in(xs);
+  return visit_storage(y, [&](auto zero) {
+    using T = decltype(zero);
+    bool aligned = walk.in_groups(kLanesOf<T>) && are_aligned(y.address());
+    for (int k = 0; k < N; ++k) {
+      aligned &= walk.stride[k + 1][walk.rank - 1] == 0 || are_aligned(in.at[k]);
+    }
+    const auto run = [&](auto width) {
+      constexpr int kWidth = decltype(width)::value;
+      launch(op, map_kernel<T, kWidth, N, F>, blocks_for(walk.total / kWidth), kThreads, 0, walk, in,
+             pointer<T>(y), f);
+    };
+    if (aligned)
+      run(std::integral_constant<int, kLanesOf<T>>());
+    else
+      run(std::integral_constant<int, 1>());
+  });
 }
 
 bool forward(const char* op, int function, const Tensor& x, const Tensor& y, double p = 0,
@@ -216,11 +263,11 @@ bool backward(const char* op, int function, const Tensor& x, const Tensor& y, co
   return map<3>(op, dx, {&x, &y, &dy}, Backward{function, float(p), float(q)});
 }
 
-struct Pair {
-  Binary op;
+template <int kOp>
+struct PairOf {
   __device__ __forceinline__ float operator()(const float (&in)[2]) const {
     const float a = in[0], b = in[1];
-    switch (op) {
+    switch (Binary(kOp)) {
       case Binary::kAdd:
         return a + b;
       case Binary::kSub:
@@ -236,8 +283,19 @@ struct Pair {
     }
   }
 };
+struct Pair {
+  Binary op;
+  template <class Loop>
+  __device__ __forceinline__ void visit(const Loop& loop) const {
+    choose<PairOf>(int(op), std::make_integer_sequence<int, int(Binary::kMinimum) + 1>(), loop);
+  }
+};
 
 struct StarRelu {
+  template <class Loop>
+  __device__ __forceinline__ void visit(const Loop& loop) const {
+    loop(*this);
+  }
   __device__ __forceinline__ float operator()(const float (&in)[3]) const {
     const float r = in[0] < 0 ? 0 : in[0];
     return in[1] * r * r + in[2];
@@ -247,15 +305,23 @@ struct StarRelu {
 constexpr int kStarBlocks = 256;
 
 // Each block's share of the two sums, and dx on the way; x, dy and dx lie in one order.
-__global__ void star_relu_backward_kernel(int64_t n, const float* x, const float* scale,
-                                          const float* dy, float* dx, float* partial) {
+template <class T, int W>
+__global__ void star_relu_backward_kernel(int64_t groups, const T* x, const float* scale,
+                                          const T* dy, T* dx, float* partial) {
   float* shared = dynamic_shared<float>();
   float dscale = 0, dbias = 0;
-  for (int64_t i = grid_first(); i < n; i += grid_step()) {
-    const float r = x[i] < 0 ? 0 : x[i], d = dy[i];
-    dscale += d * r * r;
-    dbias += d;
-    dx[i] = d * 2 * *scale * r;
+  const float twice = 2 * *scale;
+  for (int64_t i = grid_first(); i < groups; i += grid_step()) {
+    const Floats<W> v = read<W>(x + i * W), d = read<W>(dy + i * W);
+    Floats<W> out;
+    KINTSUGI_UNROLL
+    for (int e = 0; e < W; ++e) {
+      const float r = v.at[e] < 0 ? 0 : v.at[e];
+      dscale += d.at[e] * r * r;
+      dbias += d.at[e];
+      out.at[e] = d.at[e] * twice * r;
+    }
+    write(dx + i * W, out);
   }
   dscale = block_sum(dscale, shared);
   dbias = block_sum(dbias, shared);
@@ -280,21 +346,33 @@ __global__ void star_relu_sums(int blocks, const float* partial, float* dscale, 
   }
 }
 
-__global__ void where_kernel(Walk<4> walk, const bool* condition, const float* a, const float* b,
-                             float* y) {
+template <class T>
+__global__ void where_kernel(Walk<4> walk, const bool* condition, Operands<2> in, T* y) {
   for (int64_t i = grid_first(); i < walk.total; i += grid_step()) {
     int64_t at[4];
     walk.at(i, at);
-    y[at[0]] = condition[at[1]] ? a[at[2]] : b[at[3]];
+    const int taken = condition[at[1]] ? 0 : 1;
+    y[at[0]] = narrow<T>(in.get<1>(taken, taken ? at[3] : at[2], 1).at[0]);
   }
 }
 
-template <class T>
-__global__ void compare_kernel(Walk<3> walk, Compare op, const T* a, const T* b, bool* y) {
+struct Integers {
+  const int64_t* at[2];
+  __device__ __forceinline__ int64_t operator()(int k, int64_t i) const { return at[k][i]; }
+};
+struct Numbers {
+  Operands<2> in;
+  __device__ __forceinline__ float operator()(int k, int64_t i) const {
+    return in.get<1>(k, i, 1).at[0];
+  }
+};
+
+template <class Values>
+__global__ void compare_kernel(Walk<3> walk, Compare op, Values in, bool* y) {
   for (int64_t i = grid_first(); i < walk.total; i += grid_step()) {
     int64_t at[3];
     walk.at(i, at);
-    const T p = a[at[1]], q = b[at[2]];
+    const auto p = in(0, at[1]), q = in(1, at[2]);
     bool holds = false;
     switch (op) {
       case Compare::kLess:
@@ -346,6 +424,9 @@ bool clamp(const Tensor& x, double low, double high, Tensor& y) {
 bool clamp_backward(const Tensor& x, const Tensor& dy, double low, double high, Tensor& dx) {
   return backward("clamp_backward", kClamp, x, x, dy, dx, low, high);
 }
+bool convert(const Tensor& x, const Tensor& y) {
+  return forward("cast", kCopy, x, y);
+}
 bool affine(const Tensor& x, double scale, double shift, Tensor& y) {
   return forward("affine", kAffine, x, y, scale, shift);
 }
@@ -356,16 +437,25 @@ bool star_relu(const Tensor& x, const Tensor& scale, const Tensor& bias, Tensor&
 
 bool star_relu_backward(const Tensor& x, const Tensor& scale, const Tensor& dy,
                         ops::StarReluGrads& grads) {
-  if (x.dtype() != DType::kF32) return false;
   const Tensor src = detail::in_order_of(grads.dx, x), diff = detail::in_order_of(grads.dx, dy);
-  const unsigned blocks = std::min<unsigned>(blocks_for(x.numel()), kStarBlocks);
-  const Tensor partial = Tensor::empty({2, int64_t(blocks)}, DType::kF32, x.device());
-  launch("star_relu_backward", star_relu_backward_kernel, blocks, kThreads, 32 * sizeof(float),
-         x.numel(), pointer<float>(src), pointer<float>(scale), pointer<float>(diff),
-         pointer<float>(grads.dx), pointer<float>(partial));
-  launch("star_relu_backward", star_relu_sums, 1, kThreads, 32 * sizeof(float), int(blocks),
-         pointer<float>(partial), pointer<float>(grads.dscale), pointer<float>(grads.dbias));
-  return true;
+  return visit_storage(x, [&](auto zero) {
+    using T = decltype(zero);
+    const T *from = pointer<T>(src), *grad = pointer<T>(diff);
+    T* to = pointer<T>(grads.dx);
+    visit_width<T>(
+        [&](auto width) {
+          constexpr int kWidth = decltype(width)::value;
+          const int64_t groups = x.numel() / kWidth;
+          const unsigned blocks = std::min<unsigned>(blocks_for(groups), kStarBlocks);
+          const Tensor partial = Tensor::empty({2, int64_t(blocks)}, DType::kF32, x.device());
+          launch("star_relu_backward", star_relu_backward_kernel<T, kWidth>, blocks, kThreads,
+                 32 * sizeof(float), groups, from, pointer<float>(scale), grad, to,
+                 pointer<float>(partial));
+          launch("star_relu_backward", star_relu_sums, 1, kThreads, 32 * sizeof(float), int(blocks),
+                 pointer<float>(partial), pointer<float>(grads.dscale), pointer<float>(grads.dbias));
+        },
+        x.numel(), from, grad, to);
+  });
 }
 
 bool binary(Binary op, const Tensor& a, const Tensor& b, Tensor& y) {
@@ -373,27 +463,27 @@ bool binary(Binary op, const Tensor& a, const Tensor& b, Tensor& y) {
 }
 
 bool where(const Tensor& condition, const Tensor& a, const Tensor& b, Tensor& y) {
-  if (y.dtype() != DType::kF32) return false;
   if (y.numel() == 0) return true;
-  const Walk<4> walk({&y, &condition, &a, &b});
-  launch("where", where_kernel, blocks_for(walk.total), kThreads, 0, walk, pointer<bool>(condition),
-         pointer<float>(a), pointer<float>(b), pointer<float>(y));
-  return true;
+  return visit_storage(y, [&](auto zero) {
+    using T = decltype(zero);
+    const Walk<4> walk({&y, &condition, &a, &b});
+    launch("where", where_kernel<T>, blocks_for(walk.total), kThreads, 0, walk,
+           pointer<bool>(condition), Operands<2>({&a, &b}), pointer<T>(y));
+  });
 }
 
 bool compare(Compare op, const Tensor& a, const Tensor& b, Tensor& y) {
   if (a.dtype() == DType::kF64) return false;
   if (y.numel() == 0) return true;
   const Walk<3> walk({&y, &a, &b});
-  const auto run = [&](auto zero) {
-    using T = decltype(zero);
-    launch("compare", compare_kernel<T>, blocks_for(walk.total), kThreads, 0, walk, op,
-           pointer<T>(a), pointer<T>(b), pointer<bool>(y));
+  const auto run = [&](const auto& in) {
+    launch("compare", compare_kernel<std::decay_t<decltype(in)>>, blocks_for(walk.total), kThreads,
+           0, walk, op, in, pointer<bool>(y));
   };
   if (a.dtype() == DType::kI64)
-    run(int64_t{});
+    run(Integers{{pointer<int64_t>(a), pointer<int64_t>(b)}});
   else
-    run(float{});
+    run(Numbers{Operands<2>({&a, &b})});
   return true;
 }
 

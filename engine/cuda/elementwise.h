@@ -1,5 +1,5 @@
-// CUDA kernels of the elementwise operators in f32: any strides; false for another dtype. Never
-// installed.
+// CUDA kernels of the elementwise operators: any strides, operands and result f32 or bf16 each; false
+// for another dtype. Never installed.
 #pragma once
 
 #include "kintsugi/engine/ops/elementwise.h"
@@ -18,6 +18,9 @@ bool affine(const Tensor& x, double scale, double shift, Tensor& y);
 bool star_relu(const Tensor& x, const Tensor& scale, const Tensor& bias, Tensor& y);
 bool star_relu_backward(const Tensor& x, const Tensor& scale, const Tensor& dy,
                         ops::StarReluGrads& grads);
+
+// x in y's dtype.
+bool convert(const Tensor& x, const Tensor& y);
 
 // y may be one of the operands.
 bool binary(ops::Binary op, const Tensor& a, const Tensor& b, Tensor& y);

@@ -2,16 +2,9 @@
 // each thread a few channels of a cell: 4 where the channels allow it, else 1. Never installed.
 #pragma once
 
-#include "kintsugi/engine/cuda/launch.h"
+#include "kintsugi/engine/cuda/vector.h"
 
 namespace kintsugi::cuda {
-
-// Loops over registers, which have no addresses: nvcc must unroll them.
-#ifdef KINTSUGI_SIMT_EMULATED
-#define KINTSUGI_UNROLL
-#else
-#define KINTSUGI_UNROLL _Pragma("unroll")
-#endif
 
 template <int kWidth, class T>
 __device__ __forceinline__ void load(const T* from, T (&to)[kWidth]) {

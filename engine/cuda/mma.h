@@ -8,7 +8,7 @@
 // Never installed.
 #pragma once
 
-#include "kintsugi/engine/cuda/launch.h"
+#include "kintsugi/engine/cuda/vector.h"
 
 namespace kintsugi::cuda {
 
@@ -109,15 +109,5 @@ __device__ __forceinline__ void mma_bf16(float (&d)[4], const uint32_t (&a)[4],
 }
 
 #endif
-
-// bf16 of x, rounded to nearest even; `pack` puts `low` in the low half of a word.
-__device__ __forceinline__ uint32_t to_bf16(float x) {
-  const uint32_t bits = __float_as_uint(x);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return bits >> 16 | 0x40u;
-  return (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
-}
-__device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
-  return to_bf16(low) | to_bf16(high) << 16;
-}
 
 }  // namespace kintsugi::cuda

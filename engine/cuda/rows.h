@@ -3,14 +3,9 @@
 #pragma once
 
 #include "kintsugi/engine/cuda/block.h"
+#include "kintsugi/engine/cuda/vector.h"
 
 namespace kintsugi::cuda {
-
-// N floats that are loaded and stored at once.
-template <int N>
-struct alignas(4 * N) Floats {
-  float at[N];
-};
 
 // Whether all begin where Floats<4> may; an absent tensor does.
 template <class... Pointers>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kintsugi/engine/core/loop.h"
-#include "kintsugi/engine/cuda/launch.h"
+#include "kintsugi/engine/cuda/divide.h"
 
 namespace kintsugi::cuda {
 
@@ -12,6 +12,7 @@ struct Walk {
   int64_t total;
   int64_t extent[kMaxRank + 2];
   int64_t stride[K][kMaxRank + 2];
+  Divisor by[kMaxRank + 2];  // of the extents, where the total is below 2^31
 
   explicit Walk(const std::array<const Tensor*, K>& tensors) {
     const detail::Loop<K> loop = detail::make_loop<K>(tensors);
@@ -20,14 +21,23 @@ struct Walk {
     for (int d = 0; d < rank; ++d) {
       extent[d] = loop.extent[size_t(d)];
       for (int k = 0; k < K; ++k) stride[k][d] = loop.stride[size_t(k)][size_t(d)];
+      if (is_small()) by[d] = Divisor(std::max<int64_t>(1, extent[d]));
     }
   }
 
-  // One row in which every operand is contiguous.
-  bool is_flat() const {
-    if (rank != 2 || extent[0] != 1) return false;
+  __host__ __device__ bool is_small() const { return total < int64_t{1} << 31; }
+
+  // Whether runs of `width` elements, a multiple of them in a row, are neighbours in the first
+  // operand and neighbours or one element repeated in the others.
+  bool in_groups(int width) const {
+    const int inner = rank - 1;
+    if (extent[inner] % width != 0) return false;
     for (int k = 0; k < K; ++k) {
-      if (stride[k][1] != 1 && extent[1] != 1) return false;
+      if (k > 0 && stride[k][inner] == 0) continue;
+      if (stride[k][inner] != 1) return false;
+      for (int d = 0; d < inner; ++d) {
+        if (stride[k][d] % width != 0) return false;
+      }
     }
     return true;
   }
@@ -36,7 +46,12 @@ struct Walk {
   __device__ __forceinline__ void at(int64_t i, int64_t (&offset)[K]) const {
     for (int k = 0; k < K; ++k) offset[k] = 0;
     for (int d = rank - 1; d > 0; --d) {
-      const int64_t outer = i / extent[d], index = i - outer * extent[d];
+      if (d == 1 && extent[0] == 1) {
+        for (int k = 0; k < K; ++k) offset[k] += i * stride[k][1];
+        return;
+      }
+      const int64_t outer = is_small() ? by[d].quotient(uint32_t(i)) : i / extent[d];
+      const int64_t index = i - outer * extent[d];
       for (int k = 0; k < K; ++k) offset[k] += index * stride[k][d];
       i = outer;
     }

@@ -28,7 +28,7 @@ Extents check(const char* op, const Tensor& q, const Tensor& k, const Tensor& v,
   detail::require_shape(op, "v", v, {x.batch, x.heads, x.m, x.e});
   if (x.m == 0) fail(ErrorKind::kShape, op, ": got k of shape ", k.shape(), ", no keys");
   if (!bias.defined()) return x;
-  detail::require_same_dtype(op, q, bias);
+  detail::require_parameter(op, q, bias);
   if (bias.rank() > 4 || broadcast_shapes(op, bias.shape(), x.scores()) != x.scores()) {
     fail(ErrorKind::kShape, op, ": bias has shape ", bias.shape(),
          ", expected one that broadcasts to ", x.scores());
@@ -58,7 +58,8 @@ Attention attention(const Tensor& q, const Tensor& k, const Tensor& v, const Ten
   const Extents x = check(kOp, q, k, v, bias);
   Attention out;
   out.output = empty_heads(q, x.n, x.e);
-  out.logsumexp = Tensor::empty({x.batch, x.heads, x.n}, q.dtype(), q.device());
+  out.logsumexp =
+      Tensor::empty({x.batch, x.heads, x.n}, detail::parameter_dtype(q), q.device());
   const Tensor queries = unit_last(q), keys = unit_last(k), values = unit_last(v);
   const Tensor full_bias = expanded(bias, x.scores());
   detail::dispatch({kOp, {&q, &k, &v, &bias}, {&out.output, &out.logsumexp}, x.macs()},
@@ -81,7 +82,9 @@ AttentionGrads attention_backward(const Tensor& q, const Tensor& k, const Tensor
   out.dq = empty_heads(q, x.n, x.d);
   out.dk = empty_heads(q, x.m, x.d);
   out.dv = empty_heads(q, x.m, x.e);
-  if (bias.defined() && want_dbias) out.dbias = Tensor::zeros(bias.shape(), q.dtype(), q.device());
+  if (bias.defined() && want_dbias) {
+    out.dbias = Tensor::zeros(bias.shape(), bias.dtype(), q.device());
+  }
   const Tensor queries = unit_last(q), keys = unit_last(k), values = unit_last(v);
   const Tensor grad = unit_last(dy), y = unit_last(forward.output);
   const Tensor lse = forward.logsumexp.contiguous();

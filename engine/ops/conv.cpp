@@ -73,10 +73,10 @@ std::string Conv2dParams::str() const {
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
               const Conv2dParams& params) {
   detail::require_floating("conv2d", x);
-  detail::require_same_dtype("conv2d", x, weight);
+  detail::require_parameter("conv2d", x, weight);
   const Shape shape = params.output_shape(x.shape(), weight.shape());
   if (bias.defined()) {
-    detail::require_same_dtype("conv2d", x, bias);
+    detail::require_parameter("conv2d", x, bias);
     detail::require_shape("conv2d", "bias", bias, {weight.size(0)});
   }
   Tensor y = Tensor::empty(shape, x.dtype(), x.device(), MemoryFormat::kChannelsLast);
@@ -90,7 +90,7 @@ Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape
                              const Conv2dParams& params) {
   constexpr const char* kOp = "conv2d_backward_input";
   detail::require_floating(kOp, dy);
-  detail::require_same_dtype(kOp, dy, weight);
+  detail::require_parameter(kOp, dy, weight);
   const Shape shape = params.output_shape(x_shape, weight.shape());
   detail::require_shape(kOp, "dy", dy, shape);
   Tensor dx = Tensor::empty(x_shape, dy.dtype(), dy.device(), MemoryFormat::kChannelsLast);
@@ -107,8 +107,9 @@ ConvWeightGrads conv2d_backward_weight(const Tensor& x, const Tensor& dy, const 
   const Shape shape = params.output_shape(x.shape(), weight_shape);
   detail::require_shape(kOp, "dy", dy, shape);
   ConvWeightGrads grads;
-  grads.dweight = Tensor::empty(weight_shape, x.dtype(), x.device());
-  if (want_bias) grads.dbias = Tensor::empty({weight_shape[0]}, x.dtype(), x.device());
+  const DType dtype = detail::parameter_dtype(x);
+  grads.dweight = Tensor::empty(weight_shape, dtype, x.device());
+  if (want_bias) grads.dbias = Tensor::empty({weight_shape[0]}, dtype, x.device());
   const auto run = [&](const OpCall& call) {
     detail::dispatch(
         call, KINTSUGI_BACKENDS(conv2d_backward_weight(x, dy, params, grads.dweight, grads.dbias)));

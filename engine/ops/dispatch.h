@@ -84,17 +84,44 @@ void dispatch(const OpCall& call, Work&& work) {
   dispatch(call, done, [&](auto) { return done(); }, work);
 }
 
+inline void require_same_dtype(const char* op, DType a, DType b) {
+  if (a == b) return;
+  fail(ErrorKind::kDtype, op, ": got ", name_of(a), " and ", name_of(b), ", expected one dtype");
+}
 inline void require_same_dtype(const char* op, const Tensor& a, const Tensor& b) {
-  if (a.dtype() != b.dtype()) {
-    fail(ErrorKind::kDtype, op, ": got ", name_of(a.dtype()), " and ", name_of(b.dtype()),
-         ", expected one dtype");
+  require_same_dtype(op, a.dtype(), b.dtype());
+}
+
+// f32 or f64, on a device bf16 too.
+inline void require_floating(const char* op, const Tensor& x) {
+  if (x.dtype() == DType::kF32 || x.dtype() == DType::kF64) return;
+  if (x.dtype() != DType::kBF16) {
+    fail(ErrorKind::kDtype, op, ": got ", name_of(x.dtype()), ", expected f32 or f64");
+  }
+  if (x.device() == kCpu) {
+    fail(ErrorKind::kDtype, op, ": got bf16 on the CPU, which computes in f32 or f64");
   }
 }
 
-inline void require_floating(const char* op, const Tensor& x) {
-  if (x.dtype() != DType::kF32 && x.dtype() != DType::kF64) {
-    fail(ErrorKind::kDtype, op, ": got ", name_of(x.dtype()), ", expected f32 or f64");
+// Mixed precision: weights, statistics and their gradients stay f32 where activations are bf16.
+inline DType parameter_dtype(const Tensor& x) {
+  return x.dtype() == DType::kBF16 ? DType::kF32 : x.dtype();
+}
+
+inline void require_parameter(const char* op, const Tensor& x, const Tensor& parameter) {
+  if (x.dtype() != DType::kBF16) return require_same_dtype(op, x, parameter);
+  if (parameter.dtype() != DType::kF32) {
+    fail(ErrorKind::kDtype, op, ": got bf16 with a parameter in ", name_of(parameter.dtype()),
+         ", expected f32");
   }
+}
+
+// Of a result: what both are, or bf16 where one is and the other f32.
+inline DType common_dtype(const char* op, DType a, DType b) {
+  const auto mixed = [](DType x, DType y) { return x == DType::kBF16 && y == DType::kF32; };
+  if (mixed(a, b) || mixed(b, a)) return DType::kBF16;
+  require_same_dtype(op, a, b);
+  return a;
 }
 
 inline void require_rank(const char* op, const Tensor& x, int rank, const char* layout) {

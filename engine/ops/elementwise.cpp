@@ -18,7 +18,7 @@ void require_number(const char* op, const char* what, const Tensor& x, const Ten
   if (x.numel() != 1) {
     fail(ErrorKind::kShape, op, ": ", what, " has shape ", x.shape(), ", expected (1)");
   }
-  detail::require_same_dtype(op, like, x);
+  detail::require_parameter(op, like, x);
 }
 
 void require_gradient(const char* op, const Tensor& x, const Tensor& dy) {
@@ -145,8 +145,7 @@ Tensor star_relu(const Tensor& x, const Tensor& scale, const Tensor& bias) {
 StarReluGrads star_relu_backward(const Tensor& x, const Tensor& scale, const Tensor& dy) {
   require_gradient("star_relu_backward", x, dy);
   require_number("star_relu_backward", "scale", scale, x);
-  StarReluGrads grads{empty_in_order_of(x), Tensor::empty(scale.shape(), x.dtype(), x.device()),
-                      Tensor::empty(scale.shape(), x.dtype(), x.device())};
+  StarReluGrads grads{empty_in_order_of(x), Tensor::empty_like(scale), Tensor::empty_like(scale)};
   detail::dispatch(
       {"star_relu_backward", {&x, &scale, &dy}, {&grads.dx, &grads.dscale, &grads.dbias}},
       KINTSUGI_BACKENDS(star_relu_backward(x, scale, dy, grads)));
@@ -155,8 +154,9 @@ StarReluGrads star_relu_backward(const Tensor& x, const Tensor& scale, const Ten
 
 Tensor binary(Binary op, const Tensor& a, const Tensor& b) {
   detail::require_floating(name_of(op), a);
-  detail::require_same_dtype(name_of(op), a, b);
-  Tensor y = empty_broadcast(name_of(op), {&a, &b}, a.dtype());
+  detail::require_floating(name_of(op), b);
+  const DType dtype = detail::common_dtype(name_of(op), a.dtype(), b.dtype());
+  Tensor y = empty_broadcast(name_of(op), {&a, &b}, dtype);
   detail::dispatch({name_of(op), {&a, &b}, {&y}}, KINTSUGI_BACKENDS(binary(op, a, b, y)));
   return y;
 }
@@ -176,8 +176,8 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
          ", expected bool");
   }
   detail::require_floating("where", a);
-  detail::require_same_dtype("where", a, b);
-  Tensor y = empty_broadcast("where", {&a, &b, &condition}, a.dtype());
+  const DType dtype = detail::common_dtype("where", a.dtype(), b.dtype());
+  Tensor y = empty_broadcast("where", {&a, &b, &condition}, dtype);
   detail::dispatch({"where", {&condition, &a, &b}, {&y}},
                    KINTSUGI_BACKENDS(where(condition, a, b, y)));
   return y;
@@ -185,7 +185,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
 
 Tensor compare(Compare op, const Tensor& a, const Tensor& b) {
   if (a.dtype() != DType::kI64) detail::require_floating("compare", a);
-  detail::require_same_dtype("compare", a, b);
+  detail::common_dtype("compare", a.dtype(), b.dtype());
   Tensor y = empty_broadcast("compare", {&a, &b}, DType::kBool);
   detail::dispatch({"compare", {&a, &b}, {&y}}, KINTSUGI_BACKENDS(compare(op, a, b, y)));
   return y;

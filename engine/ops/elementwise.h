@@ -1,5 +1,6 @@
 // Elementwise operators. All return new tensors; operands of two-operand forms broadcast as NumPy
-// does, need one dtype and give a result channels last where an operand is.
+// does, need one dtype (f32 beside bf16 gives bf16) and give a result channels last where an operand
+// is.
 #pragma once
 
 #include "kintsugi/engine/core/tensor.h"

@@ -80,9 +80,10 @@ Tensor concat(const std::vector<Tensor>& xs, int dim) {
   if (xs.empty()) fail(ErrorKind::kUsage, "concat: got no tensors");
   dim = normalise_dim("concat", dim, xs[0].rank());
   Shape shape = xs[0].shape();
+  DType dtype = xs[0].dtype();
   int64_t total = 0;
   for (const Tensor& x : xs) {
-    detail::require_same_dtype("concat", xs[0], x);
+    dtype = detail::common_dtype("concat", dtype, x.dtype());
     Shape other = x.shape();
     if (other.rank() == shape.rank()) other[dim] = shape[dim];
     if (other != shape) {
@@ -95,7 +96,8 @@ Tensor concat(const std::vector<Tensor>& xs, int dim) {
   const auto grid = std::find_if(xs.begin(), xs.end(), [](const Tensor& x) {
     return format_of(x) == MemoryFormat::kChannelsLast;
   });
-  Tensor out = empty_as(grid == xs.end() ? xs[0] : *grid, shape);
+  Tensor out = Tensor::empty(shape, dtype, xs[0].device(),
+                             grid == xs.end() ? MemoryFormat::kRowMajor : format_of(*grid));
   std::vector<const Tensor*> inputs;
   for (const Tensor& x : xs) inputs.push_back(&x);
   detail::dispatch({"concat", inputs, {&out}}, [&] {

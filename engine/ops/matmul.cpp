@@ -30,7 +30,7 @@ Tensor as_rows(const Tensor& x) {
 
 void check_linear(const char* op, const Tensor& x, const Tensor& weight) {
   detail::require_floating(op, x);
-  detail::require_same_dtype(op, x, weight);
+  detail::require_parameter(op, x, weight);
   detail::require_rank(op, weight, 2, "(out,in) of the weight");
   if (x.rank() < 1 || x.size(-1) != weight.size(1)) {
     fail(ErrorKind::kShape, op, ": got x of shape ", x.shape(), " for a weight of shape ",
@@ -65,7 +65,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const int64_t out = weight.size(0);
   Tensor dense_bias = bias;
   if (bias.defined()) {
-    detail::require_same_dtype(kOp, x, bias);
+    detail::require_parameter(kOp, x, bias);
     detail::require_shape(kOp, "bias", bias, {out});
     dense_bias = bias.contiguous();
   }
@@ -91,8 +91,8 @@ LinearGrads linear_backward(const Tensor& x, const Tensor& weight, const Tensor&
 
   LinearGrads grads;
   if (want_dx) grads.dx = Tensor::empty(x.shape(), x.dtype(), x.device());
-  if (want_dweight) grads.dweight = Tensor::empty(weight.shape(), x.dtype(), x.device());
-  if (want_dbias) grads.dbias = Tensor::empty({weight.size(0)}, x.dtype(), x.device());
+  if (want_dweight) grads.dweight = Tensor::empty(weight.shape(), weight.dtype(), x.device());
+  if (want_dbias) grads.dbias = Tensor::empty({weight.size(0)}, weight.dtype(), x.device());
   const Tensor x_rows = as_rows(x), dy_rows = as_rows(dy);
   const Tensor dx_rows = want_dx ? grads.dx.view(x_rows.shape()) : Tensor();
   const int64_t products = int64_t(want_dx) + int64_t(want_dweight);
