@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "kintsugi/engine/ops/elementwise.h"
+#include "kintsugi/engine/ops/layout.h"
 
 namespace kintsugi::autograd {
 
@@ -13,12 +14,17 @@ namespace kintsugi::autograd {
 // as long as some backward (or the program) still reads it.
 struct Variable::Edge {
   Shape shape;
+  DType dtype = DType::kF32;
   Tensor grad;
   bool requires_grad = false;
   std::shared_ptr<Node> node;
   const char* freed = nullptr;  // the operator whose node a backward ran and freed
 
   ~Edge();
+  void describe(const Tensor& value) {
+    shape = value.shape();
+    dtype = value.dtype();
+  }
   void require_tape() const {
     if (!freed) return;
     fail(ErrorKind::kUsage, "backward: the tape below ", freed, " (shape ", shape,
@@ -62,7 +68,7 @@ const Tensor& Saved::get() const {
 }
 
 Variable::Variable(Tensor value, bool requires_grad) : impl_(std::make_shared<Impl>()) {
-  if (value.defined()) impl_->edge->shape = value.shape();
+  if (value.defined()) impl_->edge->describe(value);
   impl_->value = std::move(value);
   impl_->edge->requires_grad = requires_grad;
 }
@@ -82,7 +88,7 @@ void Variable::set_requires_grad(bool on) {
 
 void Variable::set_value(Tensor value) {
   if (!is_leaf()) fail(ErrorKind::kUsage, "set_value: not a leaf");
-  impl_->edge->shape = value.shape();
+  impl_->edge->describe(value);
   impl_->value = std::move(value);
   impl_->edge->grad = Tensor();
 }
@@ -181,7 +187,7 @@ void Variable::backward(const Tensor& dy) const {
     pending.erase(found);
     Wants wants;
     for (const auto& input : node->inputs) wants.push_back(input != nullptr);
-    const Tensors grads = node->backward(grad, wants);
+    Tensors grads = node->backward(grad, wants);
     if (grads.size() != wants.size()) {
       fail(ErrorKind::kMissing, "backward: ", node->op, " gave ", grads.size(), " gradients for ",
            wants.size(), " inputs");
@@ -196,6 +202,7 @@ void Variable::backward(const Tensor& dy) const {
         fail(ErrorKind::kShape, "backward: ", node->op, " gave shape ", grads[i].shape(),
              " for input ", i, " of shape ", target.shape);
       }
+      grads[i] = ops::cast(grads[i], target.dtype);  // bf16 activations beside f32 parameters
       // The same tensor may reach two inputs (x + x), so sums never write into one not made here.
       const auto sum_into = [&](Tensor& held, bool owned) {
         if (owned) ops::add_in_place(held, grads[i]);

@@ -17,7 +17,8 @@ using Tensors = std::vector<Tensor>;
 // Which inputs of a node want a gradient.
 using Wants = std::vector<bool>;
 
-// Given dy (the node's value's shape): a gradient for each input, undefined where not wanted.
+// Given dy (the node's value's shape): a gradient for each input, undefined where not wanted. It is
+// cast to its input's dtype.
 using Backward = std::function<Tensors(const Tensor& dy, const Wants& wants)>;
 
 // A value that a backward reads again. get() refuses one that was overwritten in the meantime.

@@ -1,11 +1,14 @@
 #include "kintsugi/autograd/ops/attention.h"
 
+#include "kintsugi/autograd/ops/autocast.h"
 #include "kintsugi/engine/ops/attention.h"
 
 namespace kintsugi::autograd {
 
-Variable attention(const Variable& q, const Variable& k, const Variable& v, const Variable& bias,
-                   double scale) {
+Variable attention(const Variable& queries, const Variable& keys, const Variable& values,
+                   const Variable& scores_bias, double scale) {
+  const Variable q = autocast(queries), k = autocast(keys), v = autocast(values);
+  const Variable bias = in_f32(scores_bias);
   const ops::Attention y = ops::attention(q.value(), k.value(), v.value(), bias.value(), scale);
   return differentiable(
       "attention", y.output, {q, k, v, bias},

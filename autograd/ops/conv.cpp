@@ -1,11 +1,13 @@
 #include "kintsugi/autograd/ops/conv.h"
 
+#include "kintsugi/autograd/ops/autocast.h"
 #include "kintsugi/engine/ops/reduce.h"
 
 namespace kintsugi::autograd {
 
-Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias,
+Variable conv2d(const Variable& input_x, const Variable& weight, const Variable& bias,
                 const ops::Conv2dParams& params) {
+  const Variable x = autocast(input_x);
   const Tensor y = ops::conv2d(x.value(), weight.value(), bias.value(), params);
   // dx reads the weight, dweight reads x: what is not going to be read is not kept.
   Saved input, kernel;

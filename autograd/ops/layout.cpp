@@ -75,6 +75,11 @@ Variable gather(const Variable& x, int dim, const Tensor& indices) {
                           return Tensors{ops::gather_backward(dy, s, dim, indices)};
                         });
 }
+Variable cast(const Variable& x, DType dtype) {
+  if (x.value().dtype() == dtype) return x;
+  return differentiable("cast", ops::cast(x.value(), dtype), {x},
+                        [](const Tensor& dy, const Wants&) { return Tensors{dy}; });
+}
 Variable grid_to_tokens(const Variable& x) {
   const int64_t h = x.size(2), w = x.size(3);
   return differentiable(

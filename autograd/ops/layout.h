@@ -15,6 +15,7 @@ Variable concat(const std::vector<Variable>& xs, int dim);
 Variable pad(const Variable& x, const std::vector<ops::PadDim>& pads, double value = 0);
 Variable roll(const Variable& x, const Dims& shifts, const Dims& dims);
 Variable gather(const Variable& x, int dim, const Tensor& indices);
+Variable cast(const Variable& x, DType dtype);
 Variable grid_to_tokens(const Variable& x);
 Variable tokens_to_grid(const Variable& x, int64_t h, int64_t w);
 

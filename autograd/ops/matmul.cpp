@@ -1,5 +1,6 @@
 #include "kintsugi/autograd/ops/matmul.h"
 
+#include "kintsugi/autograd/ops/autocast.h"
 #include "kintsugi/engine/ops/matmul.h"
 #include "kintsugi/engine/ops/reduce.h"
 
@@ -20,7 +21,8 @@ Tensor product_of_rows(const Tensor& a, const Tensor& dy) {
 
 }  // namespace
 
-Variable matmul(const Variable& a, const Variable& b) {
+Variable matmul(const Variable& left_operand, const Variable& right_operand) {
+  const Variable a = autocast(left_operand), b = autocast(right_operand);
   const Tensor y = ops::matmul(a.value(), b.value());
   return differentiable(
       "matmul", y, {a, b},
@@ -39,7 +41,8 @@ Variable matmul(const Variable& a, const Variable& b) {
       });
 }
 
-Variable linear(const Variable& x, const Variable& weight, const Variable& bias) {
+Variable linear(const Variable& input, const Variable& weight, const Variable& bias) {
+  const Variable x = autocast(input);
   const Tensor y = ops::linear(x.value(), weight.value(), bias.value());
   return differentiable(
       "linear", y, {x, weight, bias},

@@ -23,8 +23,10 @@ struct MemoryStats {
   void reset_peak() { peak = current.load(); }
 };
 
-// What products on a device round their operands to; storage and sums are f32 always. TF32 keeps 10
-// bits of the mantissa, BF16 7: tensor cores take both. The CPU computes in f32 whatever it says.
+// How products on a device are taken; their sums are f32 always. TF32 rounds f32 operands to 10 bits
+// of mantissa. BF16 is mixed precision: autograd casts the operands to bf16 (7 bits), activations
+// stay so in memory, and parameters, their gradients and statistics stay f32; operands that are f32
+// all the same are rounded to TF32. The CPU computes in f32 whatever it says.
 enum class Math : uint8_t { kF32, kTF32, kBF16 };
 
 class Context {

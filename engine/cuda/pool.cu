@@ -71,94 +71,97 @@ __device__ __forceinline__ void for_each_cell(int64_t images, int rows, int colu
   }
 }
 
-template <int kWidth>
-__global__ void max_kernel(Windows<Sliding> w, const float* x, float* y, int32_t* indices) {
+template <class T, int kWidth>
+__global__ void max_kernel(Windows<Sliding> w, const T* x, T* y, int32_t* indices) {
   const int height = w.rows.input, width = w.columns.input;
   for_each_cell<kWidth>(
       w.images, w.rows.output, w.columns.output, w.channels, [&](int64_t n, int i, int j, int c) {
         const Span rows = w.rows.window(i), columns = w.columns.window(j);
-        const float* image = x + n * height * width * w.channels + c;
-        float best[kWidth], value[kWidth];
-        int32_t winner[kWidth];
-        load(image + (int64_t(rows.begin) * width + columns.begin) * w.channels, best);
-        for (int k = 0; k < kWidth; ++k) winner[k] = rows.begin * width + columns.begin;
+        const T* image = x + n * height * width * w.channels + c;
+        const T* first = image + (int64_t(rows.begin) * width + columns.begin) * w.channels;
+        Floats<kWidth> best = read<kWidth>(first);
+        Vector<int32_t, kWidth> winner;
+        for (int k = 0; k < kWidth; ++k) winner.at[k] = rows.begin * width + columns.begin;
         for (int h = rows.begin; h < rows.end; ++h) {
           for (int v = columns.begin; v < columns.end; ++v) {
-            load(image + (int64_t(h) * width + v) * w.channels, value);
+            const auto value = read<kWidth>(image + (int64_t(h) * width + v) * w.channels);
             for (int k = 0; k < kWidth; ++k) {
               // NaN wins, and the first of them.
-              if (value[k] > best[k] || (value[k] != value[k] && best[k] == best[k])) {
-                best[k] = value[k];
-                winner[k] = h * width + v;
+              const float a = value.at[k], b = best.at[k];
+              if (a > b || (a != a && b == b)) {
+                best.at[k] = a;
+                winner.at[k] = h * width + v;
               }
             }
           }
         }
         const int64_t at = ((n * w.rows.output + i) * w.columns.output + j) * w.channels + c;
-        store(y + at, best);
+        write(y + at, best);
         store(indices + at, winner);
       });
 }
 
-template <int kWidth>
-__global__ void max_backward_kernel(Windows<Sliding> w, const float* dy, const int32_t* indices,
-                                    float* dx) {
+template <class T, int kWidth>
+__global__ void max_backward_kernel(Windows<Sliding> w, const T* dy, const int32_t* indices,
+                                    T* dx) {
   for_each_cell<kWidth>(
       w.images, w.rows.input, w.columns.input, w.channels, [&](int64_t n, int h, int v, int c) {
         const Span rows = w.rows.readers(h), columns = w.columns.readers(v);
         const int32_t here = h * w.columns.input + v;
-        float sum[kWidth] = {}, value[kWidth];
-        int32_t winner[kWidth];
+        Floats<kWidth> sum{};
         for (int i = rows.begin; i < rows.end; ++i) {
           for (int j = columns.begin; j < columns.end; ++j) {
             const int64_t at = ((n * w.rows.output + i) * w.columns.output + j) * w.channels + c;
-            load(dy + at, value);
-            load(indices + at, winner);
-            for (int k = 0; k < kWidth; ++k) sum[k] += winner[k] == here ? value[k] : 0;
+            const auto value = read<kWidth>(dy + at);
+            const auto winner = load<kWidth>(indices + at);
+            for (int k = 0; k < kWidth; ++k) {
+              sum.at[k] += winner.at[k] == here ? value.at[k] : 0;
+            }
           }
         }
-        store(dx + ((n * w.rows.input + h) * w.columns.input + v) * w.channels + c, sum);
+        write(dx + ((n * w.rows.input + h) * w.columns.input + v) * w.channels + c, sum);
       });
 }
 
-template <int kWidth, class Axis>
-__global__ void average_kernel(Windows<Axis> w, const float* x, float* y) {
+template <class T, int kWidth, class Axis>
+__global__ void average_kernel(Windows<Axis> w, const T* x, T* y) {
   const int height = w.rows.input, width = w.columns.input;
   for_each_cell<kWidth>(
       w.images, w.rows.output, w.columns.output, w.channels, [&](int64_t n, int i, int j, int c) {
         const Span rows = w.rows.window(i), columns = w.columns.window(j);
-        const float* image = x + n * height * width * w.channels + c;
+        const T* image = x + n * height * width * w.channels + c;
         double sum[kWidth] = {};  // of the windows' rows
         for (int h = rows.begin; h < rows.end; ++h) {
-          float line[kWidth] = {}, value[kWidth];
+          float line[kWidth] = {};
           for (int v = columns.begin; v < columns.end; ++v) {
-            load(image + (int64_t(h) * width + v) * w.channels, value);
-            for (int k = 0; k < kWidth; ++k) line[k] += value[k];
+            const auto value = read<kWidth>(image + (int64_t(h) * width + v) * w.channels);
+            for (int k = 0; k < kWidth; ++k) line[k] += value.at[k];
           }
           for (int k = 0; k < kWidth; ++k) sum[k] += double(line[k]);
         }
-        float mean[kWidth];
+        Floats<kWidth> mean;
         const float divisor = float(rows.divisor) * float(columns.divisor);
-        for (int k = 0; k < kWidth; ++k) mean[k] = float(sum[k]) / divisor;
-        store(y + ((n * w.rows.output + i) * w.columns.output + j) * w.channels + c, mean);
+        for (int k = 0; k < kWidth; ++k) mean.at[k] = float(sum[k]) / divisor;
+        write(y + ((n * w.rows.output + i) * w.columns.output + j) * w.channels + c, mean);
       });
 }
 
-template <int kWidth, class Axis>
-__global__ void average_backward_kernel(Windows<Axis> w, const float* dy, float* dx) {
+template <class T, int kWidth, class Axis>
+__global__ void average_backward_kernel(Windows<Axis> w, const T* dy, T* dx) {
   for_each_cell<kWidth>(
       w.images, w.rows.input, w.columns.input, w.channels, [&](int64_t n, int h, int v, int c) {
         const Span rows = w.rows.readers(h), columns = w.columns.readers(v);
-        float sum[kWidth] = {}, value[kWidth];
+        Floats<kWidth> sum{};
         for (int i = rows.begin; i < rows.end; ++i) {
           const float by_row = float(w.rows.window(i).divisor);
           for (int j = columns.begin; j < columns.end; ++j) {
             const float scale = 1 / (by_row * float(w.columns.window(j).divisor));
-            load(dy + ((n * w.rows.output + i) * w.columns.output + j) * w.channels + c, value);
-            for (int k = 0; k < kWidth; ++k) sum[k] += value[k] * scale;
+            const int64_t at = ((n * w.rows.output + i) * w.columns.output + j) * w.channels + c;
+            const auto value = read<kWidth>(dy + at);
+            for (int k = 0; k < kWidth; ++k) sum.at[k] += value.at[k] * scale;
           }
         }
-        store(dx + ((n * w.rows.input + h) * w.columns.input + v) * w.channels + c, sum);
+        write(dx + ((n * w.rows.input + h) * w.columns.input + v) * w.channels + c, sum);
       });
 }
 
@@ -169,7 +172,7 @@ bool takes(const Tensor& x, const Tensor& y) {
     }
     if (t->size(3) * t->size(1) > kMaxExtent) return false;
   }
-  return x.dtype() == DType::kF32;
+  return x.dtype() != DType::kF64;
 }
 
 bool takes(const ops::Pool2dParams& p, const Tensor& x, const Tensor& y) {
@@ -196,32 +199,46 @@ Windows<Adaptive> windows_of(const Tensor& x, const Tensor& y) {
           x.size(0)};
 }
 
-// One of a kernel's two widths over the rows of `result`.
-template <class Kernel, class... Arguments>
-void over_rows(const char* op, const Tensor& result, bool four, Kernel* by_four, Kernel* by_one,
-               const Arguments&... arguments) {
-  const int64_t lines = result.size(0) * result.size(2);
-  const int64_t items = result.size(3) * result.size(1) / (four ? 4 : 1);
-  launch(op, four ? by_four : by_one, blocks_for(lines, 1), threads_for_row(items), 0,
-         arguments...);
+// run(T(), width, line blocks, threads) over the rows of `result`, whose channels lie at the given
+// addresses.
+template <class F, class... Pointers>
+void over_rows(const Tensor& result, const F& run, const Pointers*... at) {
+  visit_storage(result, [&](auto zero) {
+    visit_width<decltype(zero)>(
+        [&](auto width) {
+          const int64_t lines = result.size(0) * result.size(2);
+          const int64_t items = result.size(3) * result.size(1) / width;
+          run(zero, width, blocks_for(lines, 1), threads_for_row(items));
+        },
+        result.size(1), result.address(), at...);
+  });
 }
 
 template <class Axis>
-bool average(const char* op, const Tensor& any_x, const Windows<Axis>& windows, const Tensor& y) {
+void average(const char* op, const Tensor& any_x, const Windows<Axis>& windows, const Tensor& y) {
   const Tensor x = any_x.channels_last();
-  over_rows(op, y, in_fours(x.size(1), x.address(), y.address()), average_kernel<4, Axis>,
-            average_kernel<1, Axis>, windows, pointer<float>(x), pointer<float>(y));
-  return true;
+  over_rows(
+      y,
+      [&](auto zero, auto width, unsigned blocks, unsigned threads) {
+        using T = decltype(zero);
+        launch(op, average_kernel<T, decltype(width)::value, Axis>, blocks, threads, 0, windows,
+               pointer<T>(x), pointer<T>(y));
+      },
+      x.address());
 }
 
 template <class Axis>
-bool average_backward(const char* op, const Tensor& any_dy, const Windows<Axis>& windows,
+void average_backward(const char* op, const Tensor& any_dy, const Windows<Axis>& windows,
                       const Tensor& dx) {
   const Tensor dy = any_dy.channels_last();
-  over_rows(op, dx, in_fours(dy.size(1), dy.address(), dx.address()),
-            average_backward_kernel<4, Axis>, average_backward_kernel<1, Axis>, windows,
-            pointer<float>(dy), pointer<float>(dx));
-  return true;
+  over_rows(
+      dx,
+      [&](auto zero, auto width, unsigned blocks, unsigned threads) {
+        using T = decltype(zero);
+        launch(op, average_backward_kernel<T, decltype(width)::value, Axis>, blocks, threads, 0,
+               windows, pointer<T>(dy), pointer<T>(dx));
+      },
+      dy.address());
 }
 
 }  // namespace
@@ -231,9 +248,14 @@ bool max_pool2d(const Tensor& any_x, const ops::Pool2dParams& params, const Tens
   if (!takes(params, any_x, y)) return false;
   if (y.numel() == 0) return true;
   const Tensor x = any_x.channels_last();
-  over_rows("max_pool2d", y, in_fours(x.size(1), x.address(), y.address(), indices.address()),
-            max_kernel<4>, max_kernel<1>, windows_of(params, x, y), pointer<float>(x),
-            pointer<float>(y), pointer<int32_t>(indices));
+  over_rows(
+      y,
+      [&](auto zero, auto width, unsigned blocks, unsigned threads) {
+        using T = decltype(zero);
+        launch("max_pool2d", max_kernel<T, decltype(width)::value>, blocks, threads, 0,
+               windows_of(params, x, y), pointer<T>(x), pointer<T>(y), pointer<int32_t>(indices));
+      },
+      x.address(), indices.address());
   return true;
 }
 
@@ -242,22 +264,28 @@ bool max_pool2d_backward(const Tensor& any_dy, const Tensor& any_indices,
   if (!takes(params, dx, any_dy)) return false;
   if (dx.numel() == 0) return true;
   const Tensor dy = any_dy.channels_last(), indices = any_indices.channels_last();
-  over_rows("max_pool2d_backward", dx,
-            in_fours(dx.size(1), dx.address(), dy.address(), indices.address()),
-            max_backward_kernel<4>, max_backward_kernel<1>, windows_of(params, dx, dy),
-            pointer<float>(dy), pointer<int32_t>(indices), pointer<float>(dx));
+  over_rows(
+      dx,
+      [&](auto zero, auto width, unsigned blocks, unsigned threads) {
+        using T = decltype(zero);
+        launch("max_pool2d_backward", max_backward_kernel<T, decltype(width)::value>, blocks,
+               threads, 0, windows_of(params, dx, dy), pointer<T>(dy), pointer<int32_t>(indices),
+               pointer<T>(dx));
+      },
+      dy.address(), indices.address());
   return true;
 }
 
 bool avg_pool2d(const Tensor& x, const ops::Pool2dParams& params, const Tensor& y) {
   if (!takes(params, x, y)) return false;
-  return y.numel() == 0 || average("avg_pool2d", x, windows_of(params, x, y), y);
+  if (y.numel() != 0) average("avg_pool2d", x, windows_of(params, x, y), y);
+  return true;
 }
 
 bool avg_pool2d_backward(const Tensor& dy, const ops::Pool2dParams& params, const Tensor& dx) {
   if (!takes(params, dx, dy)) return false;
-  return dx.numel() == 0 ||
-         average_backward("avg_pool2d_backward", dy, windows_of(params, dx, dy), dx);
+  if (dx.numel() != 0) average_backward("avg_pool2d_backward", dy, windows_of(params, dx, dy), dx);
+  return true;
 }
 
 bool adaptive_avg_pool2d(const Tensor& x, const Tensor& y) {
@@ -268,13 +296,15 @@ bool adaptive_avg_pool2d(const Tensor& x, const Tensor& y) {
     Tensor mean = y;
     return reduce(ops::Reduce::kMean, x, mean);
   }
-  return average(kOp, x, windows_of(x, y), y);
+  average(kOp, x, windows_of(x, y), y);
+  return true;
 }
 
 bool adaptive_avg_pool2d_backward(const Tensor& dy, const Tensor& dx) {
   constexpr const char* kOp = "adaptive_avg_pool2d_backward";
   if (!takes(dx, dy)) return false;
-  return dx.numel() == 0 || average_backward(kOp, dy, windows_of(dx, dy), dx);
+  if (dx.numel() != 0) average_backward(kOp, dy, windows_of(dx, dy), dx);
+  return true;
 }
 
 }  // namespace kintsugi::cuda

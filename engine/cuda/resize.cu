@@ -108,9 +108,9 @@ __global__ void backward_rows(Interpolation interpolation, int out, double scale
 
 // A block makes a row of y, (n, vertical.rows, horizontal.rows, c), a thread kWidth channels of a
 // cell.
-template <int kWidth>
+template <class T, int kWidth>
 __global__ void combine_kernel(Sparse vertical, Sparse horizontal, int64_t images, int channels,
-                               int height, int width, const float* x, float* y) {
+                               int height, int width, const T* x, T* y) {
   const int64_t lanes = channels / kWidth, items = lanes * horizontal.rows;
   for (int64_t line = blockIdx.x; line < images * vertical.rows; line += gridDim.x) {
     const int64_t n = line / vertical.rows, i = line - n * vertical.rows;
@@ -120,17 +120,17 @@ __global__ void combine_kernel(Sparse vertical, Sparse horizontal, int64_t image
       const int j = int(uint32_t(e) / uint32_t(lanes)), c = int(e - j * lanes) * kWidth;
       const int left = horizontal.first[j], across = horizontal.count[j];
       const float* by_column = horizontal.weight + int64_t(j) * horizontal.most;
-      float sum[kWidth] = {};
+      Floats<kWidth> sum{};
       for (int r = 0; r < down; ++r) {
-        const float* from = x + ((n * height + top + r) * width + left) * channels + c;
-        float row[kWidth] = {}, value[kWidth];
+        const T* from = x + ((n * height + top + r) * width + left) * channels + c;
+        float row[kWidth] = {};
         for (int q = 0; q < across; ++q) {
-          load(from + int64_t(q) * channels, value);
-          for (int k = 0; k < kWidth; ++k) row[k] += by_column[q] * value[k];
+          const auto value = read<kWidth>(from + int64_t(q) * channels);
+          for (int k = 0; k < kWidth; ++k) row[k] += by_column[q] * value.at[k];
         }
-        for (int k = 0; k < kWidth; ++k) sum[k] += by_row[r] * row[k];
+        for (int k = 0; k < kWidth; ++k) sum.at[k] += by_row[r] * row[k];
       }
-      store(y + (line * horizontal.rows + j) * channels + c, sum);
+      write(y + (line * horizontal.rows + j) * channels + c, sum);
     }
   }
 }
@@ -169,7 +169,7 @@ bool takes(const Tensor& x, const Tensor& y) {
     }
     if (t->size(1) > kMaxExtent || t->size(3) * t->size(1) > kMaxExtent) return false;
   }
-  return x.dtype() == DType::kF32;
+  return x.dtype() != DType::kF64;
 }
 
 bool apply(const char* op, Interpolation interpolation, bool transposed, const Tensor& any_x,
@@ -183,12 +183,18 @@ bool apply(const char* op, Interpolation interpolation, bool transposed, const T
                 x.device());
   };
   const Axis vertical = axis(2), horizontal = axis(3);
-  const bool four = in_fours(x.size(1), x.address(), y.address());
-  launch(op, four ? combine_kernel<4> : combine_kernel<1>, blocks_for(y.size(0) * y.size(2), 1),
-         threads_for_row(y.size(3) * y.size(1) / (four ? 4 : 1)), 0, vertical.sparse,
-         horizontal.sparse, y.size(0), int(y.size(1)), int(x.size(2)), int(x.size(3)),
-         pointer<float>(x), pointer<float>(y));
-  return true;
+  return visit_storage(y, [&](auto zero) {
+    using T = decltype(zero);
+    visit_width<T>(
+        [&](auto lanes) {
+          launch(op, combine_kernel<T, decltype(lanes)::value>,
+                 blocks_for(y.size(0) * y.size(2), 1),
+                 threads_for_row(y.size(3) * y.size(1) / lanes), 0, vertical.sparse,
+                 horizontal.sparse, y.size(0), int(y.size(1)), int(x.size(2)), int(x.size(3)),
+                 pointer<T>(x), pointer<T>(y));
+        },
+        y.size(1), x.address(), y.address());
+  });
 }
 
 }  // namespace

@@ -64,6 +64,17 @@ inline double error_of(const Tensor& got, const Tensor& want) {
   return error;
 }
 
+// What activations may lie in memory as on the tests' device, and what rounding a result to it costs
+// at most, relative to the largest.
+struct Storage {
+  DType dtype;
+  double rounding;
+};
+inline std::vector<Storage> storages() {
+  if (kTestDevice == kCpu) return {{DType::kF32, 0}};
+  return {{DType::kF32, 0}, {DType::kBF16, 0x1p-8}};
+}
+
 // Runs `fn` with reference kernels only.
 template <class F>
 auto with_reference(F&& fn) {

@@ -144,6 +144,53 @@ TEST_CASE("elementwise: exact GELU in f32 is within 1e-6 everywhere, and its tai
   CHECK(worst < 1e-6);
 }
 
+TEST_CASE("elementwise: bf16 is for a device") {
+  const Tensor wide = f32({2100}, 1, 0.5, 4).to(DType::kBF16);
+  if (kTestDevice == kCpu) {
+    CHECK_ERROR(ops::unary(Unary::kRelu, wide), "relu: got bf16 on the CPU");
+    return;
+  }
+  CHECK_ERROR(ops::star_relu(wide, wide.slice(0, 0, 1), wide.slice(0, 0, 1)),
+              "got bf16 with a parameter in bf16, expected f32");
+  constexpr double kTolerance = 0x1p-8;
+  // Whole groups, odd ends, and memory that begins between two words of 16 bytes.
+  for (const auto& [first, n] : {std::pair<int64_t, int64_t>{0, 2048}, {0, 1}, {0, 77}, {3, 80}}) {
+    const Tensor x = wide.slice(0, first, first + n), x64 = f64(x);
+    const Tensor dy = f32({n}, 2).to(DType::kBF16), dy64 = f64(dy);
+    for (int i = 0; i < kUnaries; ++i) {
+      const Unary op = static_cast<Unary>(i);
+      CAPTURE(name_of(op));
+      const Tensor y = ops::unary(op, x);
+      CHECK(y.dtype() == DType::kBF16);
+      CHECK(error_of(y, ops::unary(op, x64)) < kTolerance);
+      CHECK(error_of(ops::unary_backward(op, x, y, dy),
+                     ops::unary_backward(op, x64, f64(y), dy64)) < kTolerance);
+    }
+    CHECK(error_of(ops::clamp_backward(x, dy, 1, 2), ops::clamp_backward(x64, dy64, 1, 2)) <
+          kTolerance);
+    const Tensor s = make::full({1}, 0.9), b = make::full({1}, -0.4);
+    CHECK(error_of(ops::star_relu(x, s, b), ops::star_relu(x64, f64(s), f64(b))) < kTolerance);
+    const auto got = ops::star_relu_backward(x, s, dy);
+    const auto want = ops::star_relu_backward(x64, f64(s), dy64);
+    CHECK(error_of(got.dx, want.dx) < kTolerance);
+    CHECK(got.dscale.dtype() == DType::kF32);
+    CHECK(error_of(got.dscale, want.dscale) < 1e-5);
+    CHECK(error_of(got.dbias, want.dbias) < 1e-5);
+    const Tensor above = ops::compare(Compare::kGreater, x, make::full({1}, 2));
+    CHECK(error_of(above.to(DType::kF32),
+                   ops::compare(Compare::kGreater, x64, f64(make::full({1}, 2))).to(DType::kF32)) ==
+          0);
+    const Tensor taken = ops::where(above, x, make::full({1}, -1));
+    CHECK(taken.dtype() == DType::kBF16);
+    CHECK(error_of(taken, ops::where(above, x64, f64(make::full({1}, -1)))) == 0);
+    // There and back: bf16 is exact in f32, and rounded as the host rounds.
+    CHECK(error_of(x.to(DType::kF32), x64) == 0);
+    const Tensor fine = f32({n}, 3);
+    CHECK(fine.to(DType::kBF16).to_vector<float>() ==
+          fine.to(kCpu).to(DType::kBF16).to_vector<float>());
+  }
+}
+
 TEST_CASE("elementwise: every instruction set gives the same functions") {
   const int64_t n = 77;
   const Tensor x = f32({n}, 9, 0.1, 5), dy = f32({n}, 10);
@@ -196,6 +243,40 @@ TEST_CASE("elementwise: any memory layout gives the same values; dense layouts a
   CHECK(Context::current().fallbacks.empty());
 }
 
+namespace {
+
+// Against the definition: both expanded, then element by element.
+void check_broadcast(Binary op, const Shape& a_shape, const Storage& of_a, const Shape& b_shape,
+                     const Storage& of_b) {
+  const Tensor a = f32(a_shape, 1, 1, 2).to(of_a.dtype), b = f32(b_shape, 2, 1, 2).to(of_b.dtype);
+  const Shape shape = broadcast_shapes("test", a_shape, b_shape);
+  const auto va = a.expand(shape).to_vector<double>(), vb = b.expand(shape).to_vector<double>();
+  std::vector<double> want(va.size());
+  for (size_t k = 0; k < want.size(); ++k) {
+    const double p = va[k], q = vb[k];
+    want[k] = op == Binary::kAdd       ? p + q
+              : op == Binary::kSub     ? p - q
+              : op == Binary::kMul     ? p * q
+              : op == Binary::kDiv     ? p / q
+              : op == Binary::kMaximum ? std::max(p, q)
+                                       : std::min(p, q);
+  }
+  const Tensor expected = make::from<double>(shape, want);
+  const double tolerance = 1e-6 + std::max(of_a.rounding, of_b.rounding);
+  for (const Tensor& x : layouts(a)) {
+    for (const Tensor& y : layouts(b)) {
+      const Tensor got = ops::binary(op, x, y);
+      CHECK(got.dtype() == (of_a.rounding > 0 ? of_a.dtype : of_b.dtype));
+      CHECK(error_of(got, expected) < tolerance);
+      CHECK(error_of(ops::binary(op, a.expand(shape), y), expected) < tolerance);
+    }
+  }
+  CHECK(error_of(ops::binary(op, f64(a), f64(b)), expected) == 0);
+  CHECK(error_of(ops::binary(op, a.expand(shape), b.expand(shape)), expected) < tolerance);
+}
+
+}  // namespace
+
 TEST_CASE("elementwise: broadcasting in every pair of shapes") {
   Context::current().fallbacks.clear();
   struct Case {
@@ -224,30 +305,9 @@ TEST_CASE("elementwise: broadcasting in every pair of shapes") {
     CAPTURE(c.a.str());
     CAPTURE(c.b.str());
     for (int i = 0; i < kBinaries; ++i) {
-      const Binary op = static_cast<Binary>(i);
-      const Tensor a = f32(c.a, 1, 1, 2), b = f32(c.b, 2, 1, 2);
-      // By the definition: both expanded, then element by element.
-      const Shape shape = broadcast_shapes("test", c.a, c.b);
-      const auto va = a.expand(shape).to_vector<double>(), vb = b.expand(shape).to_vector<double>();
-      std::vector<double> want(va.size());
-      for (size_t k = 0; k < want.size(); ++k) {
-        const double p = va[k], q = vb[k];
-        want[k] = op == Binary::kAdd       ? p + q
-                  : op == Binary::kSub     ? p - q
-                  : op == Binary::kMul     ? p * q
-                  : op == Binary::kDiv     ? p / q
-                  : op == Binary::kMaximum ? std::max(p, q)
-                                           : std::min(p, q);
+      for (const Storage& of_a : storages()) {
+        for (const Storage& of_b : storages()) check_broadcast(Binary(i), c.a, of_a, c.b, of_b);
       }
-      const Tensor expected = make::from<double>(shape, want);
-      for (const Tensor& x : layouts(a)) {
-        for (const Tensor& y : layouts(b)) {
-          CHECK(error_of(ops::binary(op, x, y), expected) < 1e-6);
-          CHECK(error_of(ops::binary(op, a.expand(shape), y), expected) < 1e-6);
-        }
-      }
-      CHECK(error_of(ops::binary(op, f64(a), f64(b)), expected) == 0);
-      CHECK(error_of(ops::binary(op, a.expand(shape), b.expand(shape)), expected) < 1e-6);
     }
   }
   CHECK(Context::current().fallbacks.empty());

@@ -25,21 +25,29 @@ void check_against_reference(const Shape& shape, const Pool2dParams& params) {
   INFO("x " << shape.str() << " kernel " << params.kernel[0] << "," << params.kernel[1] << " ceil "
             << params.ceil_mode << " include " << params.count_include_pad);
   const Shape y_shape = params.output_shape("pool", shape);
-  const Tensor x = random_tensor(shape, 1), dy = random_tensor(y_shape, 2);
-  for (const Tensor& in : {x, with_ties(shape, 3)}) {
-    const auto got = ops::max_pool2d(f32(in), params), want = ops::max_pool2d(in, params);
-    CHECK(got.output.is_channels_last());
-    CHECK(got.indices.is_channels_last());
-    CHECK(error_of(got.output, f32(want.output)) == 0);
-    CHECK(got.indices.to_vector<int32_t>() == want.indices.to_vector<int32_t>());
-    CHECK(error_of(ops::max_pool2d_backward(f32(dy), got.indices, shape, params),
-                   ops::max_pool2d_backward(dy, want.indices, shape, params)) < 1e-6);
+  for (const Storage& storage : storages()) {
+    const auto stored = [&](const Tensor& t) { return t.to(storage.dtype); };
+    const double tolerance = 1e-6 + storage.rounding;
+    const Tensor x = stored(random_tensor(shape, 1)), dy = stored(random_tensor(y_shape, 2));
+    const Tensor x64 = x.to(DType::kF64), dy64 = dy.to(DType::kF64);
+    for (const Tensor& in : {x, stored(with_ties(shape, 3))}) {
+      const auto got = ops::max_pool2d(in, params);
+      const auto want = ops::max_pool2d(in.to(DType::kF64), params);
+      CHECK(got.output.dtype() == storage.dtype);
+      CHECK(got.output.is_channels_last());
+      CHECK(got.indices.is_channels_last());
+      CHECK(error_of(got.output, f32(want.output)) == 0);
+      CHECK(got.indices.to_vector<int32_t>() == want.indices.to_vector<int32_t>());
+      CHECK(error_of(ops::max_pool2d_backward(dy, got.indices, shape, params),
+                     ops::max_pool2d_backward(dy64, want.indices, shape, params)) < tolerance);
+    }
+    const Tensor mean = ops::avg_pool2d(x, params);
+    CHECK(mean.dtype() == storage.dtype);
+    CHECK(mean.is_channels_last());
+    CHECK(error_of(mean, ops::avg_pool2d(x64, params)) < tolerance);
+    CHECK(error_of(ops::avg_pool2d_backward(dy, shape, params),
+                   ops::avg_pool2d_backward(dy64, shape, params)) < tolerance);
   }
-  const Tensor mean = ops::avg_pool2d(f32(x), params);
-  CHECK(mean.is_channels_last());
-  CHECK(error_of(mean, ops::avg_pool2d(x, params)) < 1e-6);
-  CHECK(error_of(ops::avg_pool2d_backward(f32(dy), shape, params),
-                 ops::avg_pool2d_backward(dy, shape, params)) < 1e-6);
 }
 
 }  // namespace
@@ -119,13 +127,18 @@ TEST_CASE("pool: fast against reference") {
 TEST_CASE("pool: adaptive, fast against reference") {
   for (const int64_t c : {1, 5, 16, 33, 100}) {
     for (const auto& [in, out] : {std::pair{7, 1}, {1, 1}, {7, 3}, {6, 6}, {2, 5}, {17, 4}}) {
-      const Tensor x = random_tensor({2, c, in, in + 1}, 1);
-      const Tensor y = ops::adaptive_avg_pool2d(f32(x), out, out);
-      CHECK(y.is_channels_last());
-      CHECK(error_of(y, ops::adaptive_avg_pool2d(x, out, out)) < 1e-6);
-      const Tensor dy = random_tensor({2, c, out, out}, 2);
-      CHECK(error_of(ops::adaptive_avg_pool2d_backward(f32(dy), x.shape()),
-                     ops::adaptive_avg_pool2d_backward(dy, x.shape())) < 1e-6);
+      for (const Storage& storage : storages()) {
+        const Tensor x = random_tensor({2, c, in, in + 1}, 1).to(storage.dtype);
+        const Tensor y = ops::adaptive_avg_pool2d(x, out, out);
+        CHECK(y.dtype() == storage.dtype);
+        CHECK(y.is_channels_last());
+        CHECK(error_of(y, ops::adaptive_avg_pool2d(x.to(DType::kF64), out, out)) <
+              1e-6 + storage.rounding);
+        const Tensor dy = random_tensor({2, c, out, out}, 2).to(storage.dtype);
+        CHECK(error_of(ops::adaptive_avg_pool2d_backward(dy, x.shape()),
+                       ops::adaptive_avg_pool2d_backward(dy.to(DType::kF64), x.shape())) <
+              1e-6 + storage.rounding);
+      }
     }
   }
 }

@@ -76,6 +76,23 @@ TEST_CASE("resize: f32 kernels agree with the reference, the backward is the adj
   CHECK(Context::current().fallbacks.empty());
 }
 
+TEST_CASE("resize: every storage of a device") {
+  for (const Storage& storage : storages()) {
+    for (const Shape& shape : {Shape{2, 3, 5, 7}, Shape{1, 16, 4, 3}}) {
+      for (const Interpolation how : kAll) {
+        const Tensor x = random_tensor(shape, 1).to(storage.dtype);
+        const Tensor y = ops::resize2d(x, 7, 3, how);
+        CHECK(y.dtype() == storage.dtype);
+        CHECK(error_of(y, ops::resize2d(x.to(DType::kF64), 7, 3, how)) < 1e-6 + storage.rounding);
+        const Tensor dy = random_tensor(y.shape(), 2).to(storage.dtype);
+        CHECK(error_of(ops::resize2d_backward(dy, shape, how),
+                       ops::resize2d_backward(dy.to(DType::kF64), shape, how)) <
+              1e-6 + storage.rounding);
+      }
+    }
+  }
+}
+
 TEST_CASE("resize: errors") {
   const Tensor x = make::zeros({1, 2, 3, 3});
   CHECK_ERROR(ops::resize2d(x, 0, 3, Interpolation::kNearest), "resize2d: got (1,2,3,3) to 0x3");
