@@ -9,6 +9,7 @@
 #include "kintsugi/autograd/ops/norm.h"
 #include "kintsugi/autograd/ops/pool.h"
 #include "kintsugi/autograd/ops/reduce.h"
+#include "kintsugi/engine/program/draws.h"
 
 namespace kintsugi::nn {
 
@@ -168,8 +169,8 @@ Variable DropPath::forward(const Variable& x) {
   if (!training() || p_ == 0) return x;
   Shape shape = Shape::filled(x.rank(), 1);
   shape[0] = x.size(0);
-  Tensor kept = Tensor::empty(shape, x.value().dtype(), x.value().device());
-  Context::current().generator.bernoulli(kept, 1 - p_);
+  const DType dtype = x.value().dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
+  const Tensor kept = bernoulli(shape, 1 - p_, dtype, x.value().device());
   return autograd::mul(x, Variable(ops::affine(kept, 1 / (1 - p_), 0)));
 }
 
