@@ -22,6 +22,7 @@
 #include "kintsugi/engine/ops/reduce.h"
 #include "kintsugi/engine/ops/softmax.h"
 #include "kintsugi/engine/program/replay.h"
+#include "kintsugi/nn/fold.h"
 #include "kintsugi/nn/train/replayed_step.h"
 #include "kintsugi/zoo/catalog.h"
 
@@ -219,6 +220,12 @@ void network(const std::string& name, int64_t batch, Math math) {
     row(name, batch, "inference, replayed", math, seconds_of([&] { replay.run(); }));
     if (y.to_vector<float>() != eager)
       std::printf("{\"error\": \"%s: a replay differs\"}\n", name.c_str());
+    const auto folded = zoo::build_network(name);
+    folded->load_state(net->state());
+    if (nn::fold_batch_norms(*folded) > 0) {
+      Replay fewer(kDevice, [&] { y = (*folded)(autograd::Variable(images)).value(); });
+      row(name, batch, "inference, folded, replayed", math, seconds_of([&] { fewer.run(); }));
+    }
   }
   net->train(true);
   autograd::AdamW optimizer({{net->named_parameters()}});
