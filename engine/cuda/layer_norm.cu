@@ -8,11 +8,12 @@ namespace kintsugi::cuda {
 
 namespace {
 
-// A row normalised by its own statistics: the mean first, so that one far from zero cancels nothing.
-// `part` is what an element counts in a mean.
+// A row normalised by its own statistics: the mean first, so that one far from zero cancels
+// nothing. `part` is what an element counts in a mean.
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, 3) layer_norm_kernel(Rows rows, double part, double epsilon, const T* x, const float* weight,
-                                  const float* bias, T* y, float* mean, float* rstd) {
+__global__ void __launch_bounds__(kThreads, 3)
+    layer_norm_kernel(Rows rows, double part, double epsilon, const T* x, const float* weight,
+                      const float* bias, T* y, float* mean, float* rstd) {
   constexpr int kGroups = kHeld<N>;
   const int lanes = rows.lanes, lane = rows.lane();
   const int64_t span = kGroups * lanes;
@@ -67,9 +68,10 @@ __global__ void __launch_bounds__(kThreads, 3) layer_norm_kernel(Rows rows, doub
 // dx, and each block's sums for dweight and dbias: partial is (blocks, 2, n). A thread has the same
 // columns of every row and adds up in registers, or in `partial` itself where a row is too long.
 template <class T, int N>
-__global__ void __launch_bounds__(kThreads, 2) layer_norm_backward_kernel(Rows rows, double part, const T* x, const float* weight,
-                                           const float* mean, const float* rstd, const T* dy, T* dx,
-                                           float* partial) {
+__global__ void __launch_bounds__(kThreads, 2)
+    layer_norm_backward_kernel(Rows rows, double part, const T* x, const float* weight,
+                               const float* mean, const float* rstd, const T* dy, T* dx,
+                               float* partial) {
   constexpr int kGroups = kHeldOfTwo<N>;
   const int lanes = rows.lanes, lane = rows.lane();
   const int64_t span = kGroups * lanes, size = 2 * rows.n * N;
@@ -181,10 +183,11 @@ bool layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, doubl
       constexpr int kN = decltype(width)::value;
       const Rows rows(x.size(0), n / kN, kHeld<kN>);
       launch("layer_norm", layer_norm_kernel<T, kN>, rows.blocks(), rows.threads, Rows::kScratch,
-             rows, 1 / double(n), epsilon, pointer<T>(x), pointer<float>(weight), pointer<float>(bias),
-             pointer<T>(y), pointer<float>(mean), pointer<float>(rstd));
+             rows, 1 / double(n), epsilon, pointer<T>(x), pointer<float>(weight),
+             pointer<float>(bias), pointer<T>(y), pointer<float>(mean), pointer<float>(rstd));
     };
-    visit_width<T>(run, n, pointer<T>(x), pointer<float>(weight), pointer<float>(bias), pointer<T>(y));
+    visit_width<T>(run, n, pointer<T>(x), pointer<float>(weight), pointer<float>(bias),
+                   pointer<T>(y));
   });
 }
 
@@ -210,9 +213,9 @@ bool layer_norm_backward(const Tensor& x, const Tensor& weight, const Tensor& me
       const bool once = rows.n <= int64_t(kHeldOfTwo<kN>) * rows.lanes;
       const size_t sums = once ? size_t(groups * 2 * n) * sizeof(float) : 0;
       launch(kOp, layer_norm_backward_kernel<T, kN>, blocks, rows.threads,
-             std::max(Rows::kScratch, sums), rows, 1 / double(n), pointer<T>(x), pointer<float>(weight),
-             pointer<float>(mean), pointer<float>(rstd), pointer<T>(dy), pointer<T>(dx),
-             pointer<float>(partial));
+             std::max(Rows::kScratch, sums), rows, 1 / double(n), pointer<T>(x),
+             pointer<float>(weight), pointer<float>(mean), pointer<float>(rstd), pointer<T>(dy),
+             pointer<T>(dx), pointer<float>(partial));
       if (!dweight.defined() && !dbias.defined()) return;
       const Columns columns(2 * n, 8);
       launch(kOp, sum_blocks, unsigned(columns.tiles), columns.threads,

@@ -205,8 +205,8 @@ struct Statistics {
   double momentum, epsilon;
 };
 
-// What the third pass computes with, of each channel: forward scale * (x - center) + shift, backward
-// scale * dy + slope * (x - center) + shift. In memory four arrays of `count`.
+// What the third pass computes with, of each channel: forward scale * (x - center) + shift,
+// backward scale * dy + slope * (x - center) + shift. In memory four arrays of `count`.
 template <int N>
 struct Line {
   Floats<N> center, scale, shift, slope;
@@ -411,7 +411,8 @@ __global__ void map_planes(Planes p, Columns columns, Source source, Numbers num
   const int64_t c = (int64_t(block - part * tiles) * columns.width + columns.column()) * N;
   if (c >= p.channels) return;
   const int64_t begin = int64_t(part) * chunk + columns.row(), step = rows * p.channels;
-  const int64_t end = (int64_t(part) + 1) * chunk < p.pixels ? (int64_t(part) + 1) * chunk : p.pixels;
+  const int64_t end =
+      (int64_t(part) + 1) * chunk < p.pixels ? (int64_t(part) + 1) * chunk : p.pixels;
   for (int64_t image = blockIdx.y; image < p.images; image += gridDim.y) {
     const Line<N> line = numbers.template get<N>(image, c, p.channels);
     int64_t i = (image * p.pixels + begin) * p.channels + c;
@@ -440,8 +441,8 @@ void run_map(const char* op, const Planes& p, const Source& source, const Number
 template <int N, class Source>
 void run_sums(const char* op, const Planes& p, const Source& source, const Tensor& partial) {
   const size_t threads = size_t(p.columns.threads);
-  launch(op, plane_sums<Source, N>, grid_of(p.columns.tiles, p.parts, p.images),
-         p.columns.threads, p.columns.rows > 1 ? threads * N * sizeof(double2) : 0, p, source,
+  launch(op, plane_sums<Source, N>, grid_of(p.columns.tiles, p.parts, p.images), p.columns.threads,
+         p.columns.rows > 1 ? threads * N * sizeof(double2) : 0, p, source,
          reinterpret_cast<double2*>(pointer<double>(partial)));
 }
 
@@ -585,7 +586,8 @@ bool batch_norm_eval_backward(const Tensor& x, const Tensor& weight, const Tenso
       if (dweight.defined() || dbias.defined()) {
         const Tensor partial = p.partial(x);
         run_sums<kN>(kOp, p, Products<T>{src, grad, pointer<float>(mean)}, partial);
-        run_parameter_grads(kOp, p, Rstd{nullptr, given.variance, epsilon}, partial, dweight, dbias);
+        run_parameter_grads(kOp, p, Rstd{nullptr, given.variance, epsilon}, partial, dweight,
+                            dbias);
       }
       run_map<kN>(kOp, p, Forward<T>{grad}, given, dst);
     };

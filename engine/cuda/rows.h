@@ -1,5 +1,6 @@
-// Rows of neighbouring elements in groups of N: a row is shared by a few lanes of a warp or by whole
-// warps, and is read from memory once: what is needed again waits in registers. Never installed.
+// Rows of neighbouring elements in groups of N: a row is shared by a few lanes of a warp or by
+// whole warps, and is read from memory once: what is needed again waits in registers. Never
+// installed.
 #pragma once
 
 #include "kintsugi/engine/cuda/block.h"
