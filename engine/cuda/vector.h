@@ -90,6 +90,18 @@ __device__ __forceinline__ void write(T* to, const Floats<N>& values) {
   store(to, narrow<T>(values));
 }
 
+// Of N, a power of two, in pairs: runs this short lose little in f32, and sums in double then
+// convert once a run.
+template <int N>
+__device__ __forceinline__ float sum_of(Floats<N> x) {
+  KINTSUGI_UNROLL
+  for (int half = N / 2; half > 0; half /= 2) {
+    KINTSUGI_UNROLL
+    for (int k = 0; k < half; ++k) x.at[k] += x.at[k + half];
+  }
+  return x.at[0];
+}
+
 // Elements of T in 16 bytes: what a thread moves at once where addresses and counts allow it.
 template <class T>
 inline constexpr int kLanesOf = int(16 / sizeof(T));
