@@ -62,7 +62,6 @@ solvers::Matrix cka_on(Device device, const std::vector<std::vector<Tensor>>& ba
 }  // namespace
 
 TEST_CASE("gram: sums of products of rows, whatever the shape, the strides and the mode of math") {
-  const AsInUse in_use;
   const ScopedSet mode(Context::current().math, Math::kBF16);  // of the networks, not of this
   for (const auto& [m, k] :
        {std::pair<int64_t, int64_t>{1, 1}, {3, 5}, {7, 256}, {2, 257}, {33, 700}, {1, 2000}}) {
@@ -94,7 +93,6 @@ TEST_CASE("gram: sums of products of rows, whatever the shape, the strides and t
 }
 
 TEST_CASE("gram: unit Grams and CKA are the host's") {
-  const AsInUse in_use;
   std::vector<std::vector<Tensor>> batches;
   for (const int64_t rows : {4, 9, 33}) {
     batches.push_back({features(1, rows, 3), features(2, rows, 1), features(3, rows, 17, 100),
@@ -137,7 +135,6 @@ TEST_CASE("gram: unit Grams and CKA are the host's") {
 }
 
 TEST_CASE("gram: a NaN or an infinity is named, by position and channel") {
-  const AsInUse in_use;
   for (const CkaOptions& options : kAll) {
     for (const float bad : {NAN, INFINITY, -INFINITY}) {
       std::vector<Tensor> batch{features(1, 9, 3), features(2, 9, 5), features(3, 9, 5)};
@@ -148,7 +145,6 @@ TEST_CASE("gram: a NaN or an infinity is named, by position and channel") {
 }
 
 TEST_CASE("gram: products in several slices, of Grams of which some lie on the host") {
-  const AsInUse in_use;
   const int64_t floats = 2'200'003;  // eight of them are more than a slice
   std::vector<Tensor> all;
   for (size_t i = 0; i < 8; ++i) {
