@@ -117,6 +117,56 @@ TEST_CASE("networks: one of each family on the device") {
   }
 }
 
+// Every architecture of the catalog that is small at 64 by 64 pixels, forward and backward. Some ten
+// minutes: test_cuda_emulated --no-skip -tc='networks sweep*'
+TEST_CASE("networks sweep: mixed precision" * doctest::skip()) {
+  const AsInUse in_use;
+  ScopedSet math(Context::current().math, Math::kBF16);
+  int64_t seen = 0;
+  for (const zoo::Variant& variant : zoo::catalog()) {
+    CAPTURE(variant.name);
+    zoo::BuildOptions options;
+    options.input = {variant.input[0], 64, 64};
+    std::shared_ptr<nn::Network> here, there;
+    try {
+      here = zoo::build_network(variant.name, options);
+      there = zoo::build_network(variant.name, options);
+    } catch (const Error&) {
+      continue;  // it has one size
+    }
+    const nn::Cost cost = here->cost();
+    if (cost.params > 30'000'000 || cost.macs > 250'000'000) continue;
+    fill_by_formula(*here, 1);
+    {
+      ScopedSet where(Context::current().device, kTestDevice);
+      there->load_state(here->state());
+    }
+    const Tensor x = images_for(*here, 2);
+    here->train(false);
+    there->train(false);
+    {
+      const autograd::NoGrad no_grad;
+      const Tensor want = (*here)(Variable(x)).value();
+      const Tensor mixed = (*there)(Variable(x.to(kTestDevice))).value();
+      CHECK(mixed.dtype() == DType::kBF16);
+      CHECK(relative_error(mixed, want) < 0.1);
+    }
+    there->train(true);
+    const Variable logits = (*there)(Variable(x.to(kTestDevice)));
+    if (here->classes() > 1) {
+      const Tensor labels = Tensor::from<int64_t>({2}, {1, 0}).to(kTestDevice);
+      autograd::cross_entropy(logits, labels, 0.1).backward();
+      for (const auto& [key, p] : there->named_parameters()) {
+        CAPTURE(key);
+        if (p.grad().defined()) CHECK(p.grad().dtype() == DType::kF32);
+      }
+    }
+    ++seen;
+  }
+  MESSAGE(seen << " architectures");
+  CHECK(seen > 50);
+}
+
 TEST_CASE("networks: one step of training on the device") {
   const AsInUse in_use;
   for (const std::string& name : kNetworks) {
