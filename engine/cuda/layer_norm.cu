@@ -46,7 +46,7 @@ __global__ void __launch_bounds__(kThreads, 3)
       mean[row] = middle;
       rstd[row] = float(r);
     }
-    const float scale = float(r);
+    const float scale = float(r), shift = -rest * scale;
     for (int64_t from = lane; from < n; from += span) {
       if (n > span) rows.each<kGroups>(from, n, fetch);
       rows.each<kGroups>(from, n, [&](int k, int64_t i) {
@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kThreads, 3)
         if (bias) b = read<N>(bias + i * N);
         KINTSUGI_UNROLL
         for (int e = 0; e < N; ++e) {
-          v.at[e] = (v.at[e] - middle - rest) * scale;
+          v.at[e] = (v.at[e] - middle) * scale + shift;
           if (weight) v.at[e] *= w.at[e];
           if (bias) v.at[e] += b.at[e];
         }
@@ -89,11 +89,10 @@ __global__ void __launch_bounds__(kThreads, 2)
   for (int64_t first = int64_t(blockIdx.x) * rows.groups(); first < rows.rows;
        first += int64_t(gridDim.x) * rows.groups()) {
     const int64_t row = first + rows.group(), n = row < rows.rows ? rows.n : 0;
-    const T *src = x + row * rows.n * N, *grad = dy + row * rows.n * N;
-    T* dst = dx + row * rows.n * N;
+    const int64_t start = row * rows.n * N;
     const auto fetch = [&](int k, int64_t i) {
-      held_x[k] = load<N>(src + i * N);
-      held_dy[k] = load<N>(grad + i * N);
+      held_x[k] = load<N>(x + start + i * N);
+      held_dy[k] = load<N>(dy + start + i * N);
     };
     const float center = n > 0 ? mean[row] : 0, scale = n > 0 ? rstd[row] : 0;
     double sum = 0, products = 0;  // of dy * weight, and of that * xhat
@@ -131,7 +130,7 @@ __global__ void __launch_bounds__(kThreads, 2)
           const float g = weight ? d.at[e] * w.at[e] : d.at[e];
           d.at[e] = scale * (g - mean_g - (v.at[e] - center) * scale * mean_gx);
         }
-        write(dst + i * N, d);
+        write(dx + start + i * N, d);
       });
     }
   }

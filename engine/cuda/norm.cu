@@ -56,18 +56,13 @@ struct Moments {
   using Read = Vector<T, N>;
 
   template <int N>
-  __device__ __forceinline__ Floats<N> shift(const Planes&, int64_t, int64_t,
-                                             const Read<N>& first) const {
-    return widen(first);
+  __device__ __forceinline__ Floats<N> shift(const Planes&, int64_t, int64_t, int64_t first) const {
+    return cuda::read<N>(x + first);
   }
-  // What adds nothing to the sums.
+  // Where there is no pixel, what adds nothing to the sums: the first one again.
   template <int N>
-  __device__ __forceinline__ static Read<N> none(const Read<N>& first) {
-    return first;
-  }
-  template <int N>
-  __device__ __forceinline__ Read<N> read(int64_t i) const {
-    return load<N>(x + i);
+  __device__ __forceinline__ Read<N> read(bool is, int64_t i, int64_t first) const {
+    return load<N>(x + (is ? i : first));
   }
   template <int N>
   __device__ __forceinline__ static float2 pair(const Read<N>& v, int e, float shift) {
@@ -90,7 +85,7 @@ struct Products {
 
   template <int N>
   __device__ __forceinline__ Floats<N> shift(const Planes& p, int64_t image, int64_t channel,
-                                             const Read<N>&) const {
+                                             int64_t) const {
     Floats<N> out;
     int64_t group = p.group_of(image, channel), left = p.width - channel % p.width;
     KINTSUGI_UNROLL
@@ -104,12 +99,10 @@ struct Products {
     return out;
   }
   template <int N>
-  __device__ __forceinline__ static Read<N> none(const Read<N>&) {
-    return {};
-  }
-  template <int N>
-  __device__ __forceinline__ Read<N> read(int64_t i) const {
-    return {load<N>(x + i), load<N>(dy + i)};
+  __device__ __forceinline__ Read<N> read(bool is, int64_t i, int64_t) const {
+    Read<N> out = {};
+    if (is) out = {load<N>(x + i), load<N>(dy + i)};
+    return out;
   }
   template <int N>
   __device__ __forceinline__ static float2 pair(const Read<N>& v, int e, float shift) {
@@ -133,14 +126,13 @@ __global__ void __launch_bounds__(kThreads, 2)
     double2 sum[N] = {};
     if (mine && begin < end) {
       int64_t i = (image * p.pixels + begin) * p.channels + c;
-      const auto first = source.template read<N>(i);
+      const int64_t first = i;
       const Floats<N> shift = source.template shift<N>(p, image, c, first);
       for (int64_t r = begin; r < end; r += kRun * rows, i += kRun * step) {
         typename Source::template Read<N> v[kRun];
         KINTSUGI_UNROLL
         for (int k = 0; k < kRun; ++k) {
-          const bool is = r + k * rows < end;
-          v[k] = is ? source.template read<N>(i + k * step) : Source::template none<N>(first);
+          v[k] = source.template read<N>(r + k * rows < end, i + k * step, first);
         }
         KINTSUGI_UNROLL
         for (int e = 0; e < N; ++e) {

@@ -114,21 +114,25 @@ struct Axes {
   int64_t count = 1;
   int64_t extent[kMaxRank] = {};
   int64_t x[kMaxRank] = {}, y[kMaxRank] = {};
+  Divisor by[kMaxRank];  // of the extents, where they are below 2^31
 
   void add(int64_t n, int64_t x_step, int64_t y_step) {
     extent[rank] = n;
+    if (n < int64_t{1} << 31) by[rank] = Divisor(n);
     x[rank] = x_step;
     y[rank++] = y_step;
     count *= n;
   }
   __device__ __forceinline__ int64_t at(int64_t i, const int64_t (&step)[kMaxRank]) const {
     int64_t offset = 0;
+    const bool small = count < int64_t{1} << 31;
+    KINTSUGI_NO_UNROLL
     for (int d = rank - 1; d > 0; --d) {
-      const int64_t outer = i / extent[d];
+      const int64_t outer = small ? by[d].quotient(uint32_t(i)) : i / extent[d];
       offset += (i - outer * extent[d]) * step[d];
       i = outer;
     }
-    return rank == 0 ? 0 : offset + i * step[0];
+    return offset + i * step[0];
   }
 };
 
@@ -143,16 +147,19 @@ struct Plan {
 template <int kRun, int N, class T>
 __device__ __forceinline__ void load_run(const Axes& reduced, const T* x, int64_t r, int64_t end,
                                          int64_t step, float fill, Vector<T, N> (&to)[kRun]) {
-  KINTSUGI_UNROLL
-  for (int k = 0; k < kRun; ++k) {
-    const int64_t at = r + k * step;
-    if (at < end) {
-      to[k] = load<N>(x + reduced.at(at, reduced.x));
-    } else {
+  const auto run = [&](const auto& offset) {
+    KINTSUGI_UNROLL
+    for (int k = 0; k < kRun; ++k) {
       KINTSUGI_UNROLL
       for (int e = 0; e < N; ++e) to[k].at[e] = narrow<T>(fill);
+      const int64_t at = r + k * step;
+      if (at < end) to[k] = load<N>(x + offset(at));
     }
-  }
+  };
+  if (reduced.rank <= 1)
+    run([&](int64_t at) { return at * reduced.x[0]; });
+  else
+    run([&](int64_t at) { return reduced.at(at, reduced.x); });
 }
 
 // Result o lies at `at`.
@@ -217,14 +224,11 @@ __global__ void __launch_bounds__(kThreads, 2)
   constexpr int kRun = Op::kRun;
   Acc* shared = dynamic_shared<Acc>();
   const int column = columns.column(), row = columns.row(), threads = int(blockDim.x);
+  const int64_t across = plan.kept.y[plan.kept.rank - 1];  // from a result to its neighbour
   for (int64_t b = blockIdx.x; b < columns.tiles * plan.parts; b += gridDim.x) {
     const int64_t part = b / columns.tiles;
     const int64_t o = ((b - part * columns.tiles) * columns.width + column) * N;
     const bool mine = row < columns.rows && o < plan.kept.count;
-    // Of result e of the N.
-    const auto place = [&](int e) {
-      return plan.kept.at(o, plan.kept.y) + e * plan.kept.y[plan.kept.rank - 1];
-    };
     Acc acc[N];
     KINTSUGI_UNROLL
     for (int e = 0; e < N; ++e) acc[e] = op.none();
@@ -232,9 +236,10 @@ __global__ void __launch_bounds__(kThreads, 2)
       const int64_t end = part + 1 == plan.parts ? plan.reduced.count : (part + 1) * plan.chunk;
       const T* from = x + plan.kept.at(o, plan.kept.x);
       float reference[N] = {};
-      KINTSUGI_UNROLL
-      for (int e = 0; e < N; ++e) {
-        if (held) reference[e] = widen(held[place(e)]);
+      if (held) {
+        const int64_t at = plan.kept.at(o, plan.kept.y);
+        KINTSUGI_UNROLL
+        for (int e = 0; e < N; ++e) reference[e] = widen(held[at + e * across]);
       }
       for (int64_t r = part * plan.chunk + row; r < end; r += kRun * columns.rows) {
         Vector<T, N> v[kRun];
@@ -263,9 +268,10 @@ __global__ void __launch_bounds__(kThreads, 2)
       for (int e = 0; e < N; ++e) acc[e] = shared[e * threads + int(threadIdx.x)];
     }
     if (!mine || row != 0) continue;
+    const int64_t at = plan.kept.at(o, plan.kept.y);
     KINTSUGI_UNROLL
     for (int e = 0; e < N; ++e) {
-      put(op, plan, o + e, part, acc[e], place(e), partial, y);
+      put(op, plan, o + e, part, acc[e], at + e * across, partial, y);
     }
   }
 }

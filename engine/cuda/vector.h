@@ -7,11 +7,14 @@
 
 namespace kintsugi::cuda {
 
-// Loops over registers, which have no addresses: nvcc must unroll them.
+// Loops over registers, which have no addresses: nvcc must unroll them. It must not where copies of
+// a rare path would only make a kernel long.
 #ifdef KINTSUGI_SIMT_EMULATED
 #define KINTSUGI_UNROLL
+#define KINTSUGI_NO_UNROLL
 #else
 #define KINTSUGI_UNROLL _Pragma("unroll")
+#define KINTSUGI_NO_UNROLL _Pragma("unroll 1")
 #endif
 
 // N neighbours, aligned to their size or to the 16 bytes that one access moves.
