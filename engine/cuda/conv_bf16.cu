@@ -47,10 +47,10 @@ struct PixelsUnderTaps {
     }
   }
 
-  __device__ __forceinline__ void copy(SharedAt stage) {
+  __device__ __forceinline__ void copy(SharedAt stage, bool more) {
     const int i = down * p.rows.step, j = across * p.columns.step;
     const int64_t under = (int64_t(i) * p.columns.extent + j) * p.cell() + block + channel;
-    const bool real = block < p.channels;
+    const bool real = more && block < p.channels;
     KINTSUGI_UNROLL
     for (int r = 0; r < My::kCopies; ++r) {
       const bool seen =
@@ -120,7 +120,7 @@ struct TapsOverPixels {
     }
   }
 
-  __device__ __forceinline__ void copy(SharedAt stage) {
+  __device__ __forceinline__ void copy(SharedAt stage, bool more) {
     const int across = p.next.column * p.columns.scale, down = p.next.row * p.rows.scale;
     const int64_t line = int64_t(p.columns.extent) * p.cell();
     const int wide = p.columns.results * p.columns.scale, high = p.rows.results * p.rows.scale;
@@ -130,7 +130,7 @@ struct TapsOverPixels {
     const int64_t next_image = (p.rows.extent - high) * line;
     KINTSUGI_UNROLL
     for (int r = 0; r < My::kCopies; ++r) {
-      const bool seen = at + r * My::kApart < end && inside(row[r], p.rows.extent) &&
+      const bool seen = more && at + r * My::kApart < end && inside(row[r], p.rows.extent) &&
                         inside(column[r], p.columns.extent);
       copy_async<true>(stage + to + r * My::kStep, cell[r], seen);
       // kDepth pixels on.

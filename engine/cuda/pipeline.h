@@ -79,20 +79,20 @@ struct Tile {
     }
   }
 
-  // sum += A B over `steps` steps of kDepth terms. A loader's copy(stage) fills its panel with its
-  // next step and goes on to the one after. kTurned: A has a line a term. The whole block calls it;
-  // shared memory is free again after a barrier.
+  // sum += A B over `steps` steps of kDepth terms. A loader's copy(stage, more) fills its panel
+  // with its next step, or with zeros where there is no more, and goes on to the one after.
+  // kTurned: A has a line a term. The whole block calls it; shared memory is free again after a
+  // barrier.
   template <bool kTurned, class LoadA, class LoadB>
   __device__ __forceinline__ static void multiply(LoadA& load_a, LoadB& load_b, int steps,
                                                   SharedAt shared, Sums& sum) {
     const Fragments<kTurned> fragments;
     int filled = 0, stage = 0;  // the stages to fill and to multiply next
+    // Without branches, so that products go on between the copies.
     const auto fill = [&](bool more) {
-      if (more) {
-        load_a.copy(shared + filled * kStageBytes);
-        load_b.copy(shared + filled * kStageBytes + Rows::kBytes);
-      }
-      close_group();  // perhaps an empty one: waits count them
+      load_a.copy(shared + filled * kStageBytes, more);
+      load_b.copy(shared + filled * kStageBytes + Rows::kBytes, more);
+      close_group();
       filled = filled + 1 == kStages ? 0 : filled + 1;
     };
     KINTSUGI_UNROLL
@@ -100,10 +100,11 @@ struct Tile {
     for (int step = 0; step < steps; ++step) {
       wait_for_groups<kStages - 2>();
       __syncthreads();  // the stage has arrived, and nobody reads the one filled next
-      fill(step + kStages - 1 < steps);
-      fragments.multiply(shared + stage * kStageBytes, sum);
+      fragments.multiply(shared + stage * kStageBytes, sum,
+                         [&] { fill(step + kStages - 1 < steps); });
       stage = stage + 1 == kStages ? 0 : stage + 1;
     }
+    wait_for_groups<0>();
   }
 
  private:
@@ -123,7 +124,10 @@ struct Tile {
       chunk_b = (warp_column() / 8 + lane / 16) ^ Columns::turn(lane % 16);
     }
 
-    __device__ __forceinline__ void multiply(SharedAt stage, Sums& sum) const {
+    // `meanwhile` begins when the first fragments have been asked for.
+    template <class Work>
+    __device__ __forceinline__ void multiply(SharedAt stage, Sums& sum,
+                                             const Work& meanwhile) const {
       KINTSUGI_UNROLL
       for (int k = 0; k < kDepth / 16; ++k) {
         uint32_t right[kAcross / 2][4];
@@ -140,6 +144,7 @@ struct Tile {
           } else {
             load_matrices(left, stage + line_a + 16 * i * A::kLineBytes + (chunk_a ^ 2 * k) * 16);
           }
+          if (k == 0 && i == 0) meanwhile();
           KINTSUGI_UNROLL
           for (int j = 0; j < kAcross; ++j) {
             const uint32_t two[2] = {right[j / 2][j % 2 * 2], right[j / 2][j % 2 * 2 + 1]};
@@ -184,12 +189,12 @@ struct LoadLines {
         at(begin + My::line()),
         end(My::has() && My::chunk() * 8 < columns ? end_ : 0) {}
 
-  __device__ __forceinline__ void copy(SharedAt stage) {
+  __device__ __forceinline__ void copy(SharedAt stage, bool more) {
     if (My::has()) {
       KINTSUGI_UNROLL
       for (int r = 0; r < My::kCopies; ++r) {
         copy_async<false>(stage + to + r * My::kStep, from + r * My::kApart * stride,
-                          at + r * My::kApart < end);
+                          more && at + r * My::kApart < end);
       }
     }
     from += Tile::kDepth * stride;

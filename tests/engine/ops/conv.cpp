@@ -209,7 +209,8 @@ TEST_CASE("conv2d: tiles of every size, sums in parts, groups taken together") {
         square(1, 24, 13, 136, 2, 2, 0), square(1, 3, 24, 66, 4, 4, 0),
         square(2, 16, 18, 16, 3, 1, 1), square(1, 128, 7, 40, 3, 1, 1),
         square(1, 72, 7, 37, 3, 1, 1), square(1, 136, 4, 9, 3, 1, 1),
-        square(2, 160, 6, 40, 1, 2, 0), square(1, 32, 9, 32, 3, 1, 1, 8),
+        square(2, 160, 6, 40, 1, 2, 0), square(2, 40, 6, 40, 1, 2, 0),
+        square(1, 32, 9, 32, 3, 1, 1, 8),
         square(1, 32, 9, 64, 3, 2, 1, 8),
         square(1, 36, 6, 60, 3, 1, 1, 12), square(1, 31, 5, 62, 3, 1, 1, 31),
         square(1, 62, 5, 62, 3, 1, 1, 31), phases, apart}) {
