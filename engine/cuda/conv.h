@@ -1,7 +1,8 @@
-// f32 convolution on the device: depthwise ones by kernels of their own (engine/cuda/depthwise.h),
-// all others as products of matrices (engine/cuda/conv_gemm.h) in the precision of Context::math.
-// Arguments as in engine/ref/conv.h; results channels last. False, with nothing written, for
-// another dtype and for extents past what kernels count. Never installed.
+// Convolution of f32 or bf16 on the device, weights and their gradients f32: depthwise ones by
+// kernels of their own (engine/cuda/depthwise.h), all others as products of matrices
+// (engine/cuda/conv_gemm.h), those of f32 in the precision of Context::math. Arguments as in
+// engine/ref/conv.h; results channels last. False, with nothing written, for another dtype and for
+// extents past what kernels count. Never installed.
 #pragma once
 
 #include "kintsugi/engine/ops/conv.h"

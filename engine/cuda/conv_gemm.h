@@ -1,7 +1,8 @@
 // Convolution as products of matrices that no one writes out: kernels gather the pixels under a tap
-// as they fill their tiles (engine/cuda/tile.h). Dense and grouped, any stride, padding and
-// dilation. Arguments as in engine/cuda/conv.h, f32 and none empty; x and dy of any strides. Never
-// installed.
+// as they fill their tiles (f32: engine/cuda/tile.h, bf16: engine/cuda/pipeline.h). Dense and
+// grouped, any stride, padding and dilation. Arguments as in engine/cuda/conv.h, none empty; x and
+// dy of any strides. In bf16, small groups share a product whose weights between them are 0: what
+// is not finite in one group of a pixel may reach its neighbours. Never installed.
 #pragma once
 
 #include "kintsugi/engine/ops/conv.h"

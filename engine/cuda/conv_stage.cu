@@ -1,105 +1,180 @@
 #include "kintsugi/engine/cuda/conv_stage.h"
 
-#include "kintsugi/engine/cuda/grid.h"
-
 namespace kintsugi::cuda {
 
 namespace {
 
-// (groups, taps, O/groups, C/groups), both padded with zeros, from (O,C/groups,KH,KW).
-__global__ void weights_by_input(int64_t total, int taps, int channels, int outputs,
-                                 int channels_padded, int outputs_padded, const float* weight,
-                                 float* to) {
-  for (int64_t e = grid_first(); e < total; e += grid_step()) {
-    const int64_t c = e % channels_padded, o = e / channels_padded % outputs_padded;
-    const int64_t tap = e / channels_padded / outputs_padded % taps;
-    const int64_t group = e / channels_padded / outputs_padded / taps;
-    const bool real = o < outputs && c < channels;
-    to[e] = real ? weight[((group * outputs + o) * channels + c) * taps + tap] : 0;
-  }
-}
-
-// (groups, taps, C/groups, O/groups): a transpose, 32 outputs by 32 (channel, tap) at a time.
+// A weight as (O, C/groups * taps), a square of 32 outputs by kWide neighbours in memory at a time.
 constexpr int kSquare = 32, kSquareRows = 8;
 
-__global__ void weights_by_output(int64_t squares, int taps, int channels, int outputs,
-                                  int channels_padded, int outputs_padded, const float* weight,
-                                  float* to) {
+struct Square {
+  int64_t group, output, place;  // of the product's group: its output, and (input, tap)
+
+  __device__ __forceinline__ Square(const Order& order, int64_t number, int high) {
+    const int64_t across = (int64_t(order.padded_inputs) * order.taps() + high - 1) / high;
+    const int64_t down = (order.padded_outputs + kSquare - 1) / kSquare;
+    place = number % across * high;
+    output = number / across % down * kSquare;
+    group = number / across / down;
+  }
+};
+
+int64_t squares_of(const Order& order, int high) {
+  const int64_t across = (int64_t(order.padded_inputs) * order.taps() + high - 1) / high;
+  return order.groups * across * ((order.padded_outputs + kSquare - 1) / kSquare);
+}
+
+// Where output o of a product's group has (input, tap) `place` in the weight; -1 where nowhere.
+__device__ __forceinline__ int64_t in_weight(const Order& order, int64_t group, int64_t o,
+                                             int64_t place) {
+  const int64_t wide = int64_t(order.inputs) * order.taps(), mine = o / order.outputs;
+  const int64_t own = place - mine * wide;
+  if (mine >= order.merged || own < 0 || own >= wide) return -1;
+  return (group * order.merged * order.outputs + o) * wide + own;
+}
+
+template <class T>
+__global__ void forward_weights(int64_t squares, Order order, const float* weight, T* to) {
   float* tile = dynamic_shared<float>();  // kSquare rows of kSquare + 1
-  const int64_t wide = int64_t(taps) * channels_padded;
-  const int64_t across = (wide + kSquare - 1) / kSquare;
-  const int64_t down = (outputs_padded + kSquare - 1) / kSquare;
+  const int64_t terms = int64_t(order.padded_inputs) * order.taps();
   for (int64_t s = blockIdx.x; s < squares; s += gridDim.x) {
-    const int64_t x0 = s % across * kSquare, o0 = s / across % down * kSquare;
-    const int64_t group = s / across / down, x = x0 + threadIdx.x;
+    const Square at(order, s, kSquare);
     for (int r = int(threadIdx.y); r < kSquare; r += kSquareRows) {
-      const int64_t o = o0 + r;
-      const bool real = o < outputs && x < int64_t(taps) * channels;
-      tile[r * (kSquare + 1) + int(threadIdx.x)] =
-          real ? weight[(group * outputs + o) * channels * taps + x] : 0;
+      const int64_t from = in_weight(order, at.group, at.output + r, at.place + threadIdx.x);
+      tile[r * (kSquare + 1) + int(threadIdx.x)] = from < 0 ? 0 : weight[from];
     }
     __syncthreads();
-    const int64_t o = o0 + threadIdx.x;
+    const int64_t o = at.output + threadIdx.x;
     for (int r = int(threadIdx.y); r < kSquare; r += kSquareRows) {
-      const int64_t c = (x0 + r) / taps, tap = (x0 + r) % taps;
-      if (o < outputs_padded && c < channels_padded) {
-        to[((group * taps + tap) * channels_padded + c) * outputs_padded + o] =
-            tile[int(threadIdx.x) * (kSquare + 1) + r];
-      }
+      const int64_t place = at.place + r;
+      if (o >= order.padded_outputs || place >= terms) continue;
+      const int64_t term = order.term(int(place % order.taps()), int(place / order.taps()));
+      to[(at.group * terms + term) * order.padded_outputs + o] =
+          narrow<T>(tile[int(threadIdx.x) * (kSquare + 1) + r]);
     }
     __syncthreads();
   }
 }
 
-// Each group's channels followed by zeros, to a multiple of 4.
-__global__ void pad_groups(int64_t fours, int channels, const float* from, float* to) {
-  const int each = (channels + 3) / 4;
-  for (int64_t e = grid_first(); e < fours; e += grid_step()) {
+// A thread has all taps of an input, which is an output of the convolution, and an output.
+template <class T>
+__global__ void backward_weights(int64_t total, Order order, const float* weight, T* to) {
+  const int taps = order.taps();
+  for (int64_t e = grid_first(); e < total; e += grid_step()) {
+    const int64_t o = e % order.padded_outputs, line = e / order.padded_outputs;
+    const int64_t input = line % order.padded_inputs, group = line / order.padded_inputs;
+    const int64_t mine = input / order.inputs, own = o - mine * order.outputs;
+    const bool real = mine < order.merged && own >= 0 && own < order.outputs;
+    const float* from =
+        weight + ((group * order.merged * order.inputs + input) * order.outputs + own) * taps;
+    T* group_to = to + group * taps * order.padded_inputs * order.padded_outputs;
+    for (int tap = 0; tap < taps; ++tap) {
+      group_to[order.term(tap, int(input)) * order.padded_outputs + o] =
+          narrow<T>(real ? from[tap] : 0);
+    }
+  }
+}
+
+__global__ void sum_squares(int64_t squares, Order order, int64_t parts, const float* partial,
+                            float* dweight) {
+  float* tile = dynamic_shared<float>();  // kSquareRows rows of kSquare + 1
+  const int64_t terms = int64_t(order.padded_inputs) * order.taps();
+  const int64_t total = order.groups * terms * order.padded_outputs;
+  const int thread = int(threadIdx.y) * kSquare + int(threadIdx.x);
+  for (int64_t s = blockIdx.x; s < squares; s += gridDim.x) {
+    const Square at(order, s, kSquareRows);
+    {
+      const int64_t o = at.output + threadIdx.x, place = at.place + threadIdx.y;
+      double sum = 0;
+      if (in_weight(order, at.group, o, place) >= 0) {
+        const int64_t term = order.term(int(place % order.taps()), int(place / order.taps()));
+        const float* from = partial + (at.group * terms + term) * order.padded_outputs + o;
+        for (int64_t part = 0; part < parts; ++part) sum += double(from[part * total]);
+      }
+      tile[int(threadIdx.y) * (kSquare + 1) + int(threadIdx.x)] = float(sum);
+    }
+    __syncthreads();
+    // Neighbours in the weight by neighbouring threads.
+    const int o = thread / kSquareRows, r = thread % kSquareRows;
+    const int64_t to = in_weight(order, at.group, at.output + o, at.place + r);
+    if (to >= 0) dweight[to] = tile[r * (kSquare + 1) + o];
+    __syncthreads();
+  }
+}
+
+// Each group's channels followed by zeros, 16 bytes at a time.
+template <class T>
+__global__ void pad_groups(int64_t total, int channels, const T* from, T* to) {
+  constexpr int kLanes = kLanesOf<T>;
+  const int each = (channels + kLanes - 1) / kLanes;
+  for (int64_t e = grid_first(); e < total; e += grid_step()) {
     const int64_t group = e / each;  // of a pixel, all pixels in a row
-    const int c = int(e - group * each) * 4;
-    const float* at = from + group * channels + c;
-    float4 v = make_float4(0, 0, 0, 0);
-    v.x = at[0];
-    if (c + 1 < channels) v.y = at[1];
-    if (c + 2 < channels) v.z = at[2];
-    if (c + 3 < channels) v.w = at[3];
-    reinterpret_cast<float4*>(to)[e] = v;
+    const int c = int(e - group * each) * kLanes;
+    const T* at = from + group * channels + c;
+    Vector<T, kLanes> v{};
+    KINTSUGI_UNROLL
+    for (int k = 0; k < kLanes; ++k) {
+      if (c + k < channels) v.at[k] = at[k];
+    }
+    store(to + e * kLanes, v);
   }
 }
 
 }  // namespace
 
+template <class T>
+int64_t block_of(int64_t padded_channels) {
+  constexpr int64_t kMost = 64, kFew = 96;
+  if (std::is_same_v<T, float> || padded_channels <= kFew) return padded_channels;
+  int64_t block = kMost;
+  while (padded_channels % block != 0) block -= kLanesOf<T>;
+  return block;
+}
+
+template <class T>
 Tensor staged(const char* op, const Tensor& any_x, int64_t groups) {
   const Tensor x = any_x.channels_last();
   const int64_t channels = x.size(1) / groups, lines = x.numel() / channels;
-  if (in_fours(channels, x.address())) return x;
-  Tensor out = Tensor::empty({lines, padded(channels)}, DType::kF32, x.device());
-  const int64_t fours = lines * (padded(channels) / 4);
-  launch(op, pad_groups, blocks_for(fours), kThreads, 0, fours, int(channels), pointer<float>(x),
-         pointer<float>(out));
+  if (channels % kLanesOf<T> == 0 && are_aligned(x.address())) return x;
+  const Tensor out = Tensor::empty({lines, padded<T>(channels)}, x.dtype(), x.device());
+  const int64_t total = out.numel() / kLanesOf<T>;
+  launch(op, pad_groups<T>, blocks_for(total), kThreads, 0, total, int(channels), pointer<T>(x),
+         pointer<T>(out));
   return out;
 }
 
-Tensor staged_weight(const char* op, const Tensor& any_weight, int64_t groups, bool backward) {
+template <class T>
+Tensor staged_weight(const char* op, const Tensor& any_weight, const Order& order) {
   const Tensor weight = any_weight.contiguous();
-  const int64_t outputs = weight.size(0) / groups, channels = weight.size(1);
-  const int64_t taps = weight.size(2) * weight.size(3);
-  Tensor out = Tensor::empty({groups, taps, padded(channels), padded(outputs)}, DType::kF32,
-                             weight.device());
-  const auto run = [&](auto kernel, unsigned blocks, dim3 block, size_t shared, int64_t n) {
-    launch(op, kernel, blocks, block, shared, n, int(taps), int(channels), int(outputs),
-           int(padded(channels)), int(padded(outputs)), pointer<float>(weight),
-           pointer<float>(out));
-  };
-  if (backward) {
-    run(weights_by_input, blocks_for(out.numel()), kThreads, 0, out.numel());
+  const DType dtype = std::is_same_v<T, float> ? DType::kF32 : DType::kBF16;
+  const Tensor out =
+      Tensor::empty({order.groups, order.taps(), order.padded_inputs, order.padded_outputs}, dtype,
+                    weight.device());
+  if (order.backward) {
+    const int64_t total = out.numel() / order.taps();
+    launch(op, backward_weights<T>, blocks_for(total), kThreads, 0, total, order,
+           pointer<float>(weight), pointer<T>(out));
   } else {
-    const auto squares_of = [](int64_t n) { return (n + kSquare - 1) / kSquare; };
-    const int64_t squares = groups * squares_of(taps * padded(channels)) * squares_of(outputs);
-    run(weights_by_output, blocks_for(squares, 1), dim3(kSquare, kSquareRows),
-        kSquare * (kSquare + 1) * sizeof(float), squares);
+    const int64_t squares = squares_of(order, kSquare);
+    launch(op, forward_weights<T>, blocks_for(squares, 1), dim3(kSquare, kSquareRows),
+           kSquare * (kSquare + 1) * sizeof(float), squares, order, pointer<float>(weight),
+           pointer<T>(out));
   }
   return out;
 }
+
+void sum_parts(const char* op, const Tensor& partial, const Order& order, const Tensor& dweight) {
+  const int64_t squares = squares_of(order, kSquareRows);
+  launch(op, sum_squares, blocks_for(squares, 1), dim3(kSquare, kSquareRows),
+         kSquareRows * (kSquare + 1) * sizeof(float), squares, order, partial.size(0),
+         pointer<float>(partial), pointer<float>(dweight));
+}
+
+template int64_t block_of<float>(int64_t);
+template int64_t block_of<BFloat16>(int64_t);
+template Tensor staged<float>(const char*, const Tensor&, int64_t);
+template Tensor staged<BFloat16>(const char*, const Tensor&, int64_t);
+template Tensor staged_weight<float>(const char*, const Tensor&, const Order&);
+template Tensor staged_weight<BFloat16>(const char*, const Tensor&, const Order&);
 
 }  // namespace kintsugi::cuda

@@ -1,5 +1,5 @@
 // Convolutions whose groups have one input channel each: (C, m * C filters). Arguments as in
-// engine/cuda/conv.h, f32 and none empty; x and dy of any strides. Never installed.
+// engine/cuda/conv.h, none empty; x and dy of any strides. Never installed.
 #pragma once
 
 #include "kintsugi/engine/ops/conv.h"

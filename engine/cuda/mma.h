@@ -17,7 +17,7 @@ namespace kintsugi::cuda {
 namespace emulated {
 
 struct Fragments {
-  uint32_t a[4], b[2];
+  uint32_t words[6];  // a, then b
 };
 
 inline float tf32(uint32_t bits) { return __uint_as_float(bits & 0xffffe000u); }
@@ -26,24 +26,22 @@ inline float bf16(uint32_t word, int half) {
 }
 
 // A(row, k) and B(k, column) of the fragments that the lanes of a warp hold.
-template <class A, class B>
-void product(float (&d)[4], int depth, const A& a, const B& b) {
+template <int kDepth, class A, class B>
+void product(float (&d)[4], const A& a, const B& b) {
   const int g = simt::lane() / 4, t = simt::lane() % 4;
-  for (int i = 0; i < 4; ++i) {
-    const int row = g + i / 2 * 8, column = 2 * t + i % 2;
-    for (int k = 0; k < depth; ++k) d[i] += a(row, k) * b(k, column);
+  for (int k = 0; k < kDepth; ++k) {
+    const float left[2] = {a(g, k), a(g + 8, k)}, right[2] = {b(k, 2 * t), b(k, 2 * t + 1)};
+    for (int i = 0; i < 4; ++i) d[i] += left[i / 2] * right[i % 2];
   }
 }
 
 inline const simt::Slot* meet(const uint32_t (&a)[4], const uint32_t (&b)[2]) {
-  Fragments mine;
-  for (int i = 0; i < 4; ++i) mine.a[i] = a[i];
-  for (int i = 0; i < 2; ++i) mine.b[i] = b[i];
+  const Fragments mine{{a[0], a[1], a[2], a[3], b[0], b[1]}};
   return simt::exchange(0xffffffffu, &mine, sizeof(mine));
 }
-inline Fragments of(const simt::Slot* slots, int lane) {
-  Fragments out;
-  std::memcpy(&out, slots[lane].bytes, sizeof(out));
+inline uint32_t word(const simt::Slot* slots, int lane, int index) {
+  uint32_t out;
+  std::memcpy(&out, slots[lane].bytes + 4 * index, sizeof(out));
   return out;
 }
 
@@ -58,27 +56,27 @@ inline uint32_t to_tf32(float x) {
 
 inline void mma_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   const simt::Slot* slots = emulated::meet(a, b);
-  emulated::product(
-      d, 8,
+  emulated::product<8>(
+      d,
       [&](int row, int k) {
         return emulated::tf32(
-            emulated::of(slots, row % 8 * 4 + k % 4).a[row / 8 + k / 4 * 2]);
+            emulated::word(slots, row % 8 * 4 + k % 4, row / 8 + k / 4 * 2));
       },
       [&](int k, int column) {
-        return emulated::tf32(emulated::of(slots, column * 4 + k % 4).b[k / 4]);
+        return emulated::tf32(emulated::word(slots, column * 4 + k % 4, 4 + k / 4));
       });
 }
 
 inline void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   const simt::Slot* slots = emulated::meet(a, b);
-  emulated::product(
-      d, 16,
+  emulated::product<16>(
+      d,
       [&](int row, int k) {
         return emulated::bf16(
-            emulated::of(slots, row % 8 * 4 + k % 8 / 2).a[row / 8 + k / 8 * 2], k % 2);
+            emulated::word(slots, row % 8 * 4 + k % 8 / 2, row / 8 + k / 8 * 2), k % 2);
       },
       [&](int k, int column) {
-        return emulated::bf16(emulated::of(slots, column * 4 + k % 8 / 2).b[k / 8], k % 2);
+        return emulated::bf16(emulated::word(slots, column * 4 + k % 8 / 2, 4 + k / 8), k % 2);
       });
 }
 

@@ -1,50 +1,37 @@
 // A block's product of matrices that are gathered on the way: tiles of kRows by kColumns results
 // and kDepth terms, in shared memory twice so that one is filled while the other is multiplied.
-// What the operands are and where results go, a Problem says (engine/cuda/conv_gemm.cu). Three
-// engines behind one tiling: f32 by multiply-adds; TF32 and BF16 by tensor cores, whose operands
-// are rounded on their way into shared memory and whose sums are f32. Never installed.
+// f32 operands in memory; what they are and where results go, engine/cuda/conv_f32.cu says. Two
+// engines behind one tiling: f32 by multiply-adds; TF32 by tensor cores, whose operands are rounded
+// on their way into shared memory and whose sums are f32. Never installed.
 #pragma once
 
 #include "kintsugi/engine/core/context.h"
-#include "kintsugi/engine/cuda/grid.h"
 #include "kintsugi/engine/cuda/mma.h"
 
 namespace kintsugi::cuda {
 
 inline constexpr int kTileThreads = 128, kTileRows = 128, kTileDepth = 16;
 
-// Shared memory of an operand of kSize rows (of A, or columns of B): words [term][row], where BF16
-// has two terms in a word. The stride spreads over the banks both the stores of neighbouring terms
-// and the fragments' loads.
+// Shared memory of an operand of kSize rows (of A, or columns of B): words [term][row]. The stride
+// spreads over the banks both the stores of neighbouring terms and the fragments' loads.
 template <Math kMath, int kSize>
 struct Operand {
-  static constexpr int kLines = kMath == Math::kBF16 ? kTileDepth / 2 : kTileDepth;
   static constexpr int kStride = kMath == Math::kTF32 ? kSize + 2 : kSize + 4;
-  static constexpr int kWords = kLines * kStride;
+  static constexpr int kWords = kTileDepth * kStride;
 
   // Terms k .. k+3 of one row.
   __device__ __forceinline__ static void put_terms(uint32_t* to, int k, int row, const float4& v) {
-    if constexpr (kMath == Math::kBF16) {
-      to[k / 2 * kStride + row] = pack_bf16(v.x, v.y);
-      to[(k / 2 + 1) * kStride + row] = pack_bf16(v.z, v.w);
-    } else {
-      to[k * kStride + row] = word(v.x);
-      to[(k + 1) * kStride + row] = word(v.y);
-      to[(k + 2) * kStride + row] = word(v.z);
-      to[(k + 3) * kStride + row] = word(v.w);
-    }
+    to[k * kStride + row] = word(v.x);
+    to[(k + 1) * kStride + row] = word(v.y);
+    to[(k + 2) * kStride + row] = word(v.z);
+    to[(k + 3) * kStride + row] = word(v.w);
   }
 
   // Terms k (even) and k+1 of rows row .. row+3.
   __device__ __forceinline__ static void put_rows(uint32_t* to, int k, int row, const float4& a,
                                                   const float4& b) {
-    if constexpr (kMath == Math::kBF16) {
-      *reinterpret_cast<uint4*>(to + k / 2 * kStride + row) =
-          uint4{pack_bf16(a.x, b.x), pack_bf16(a.y, b.y), pack_bf16(a.z, b.z), pack_bf16(a.w, b.w)};
-    } else {
-      put_row(to + k * kStride + row, a);
-      put_row(to + (k + 1) * kStride + row, b);
-    }
+    put_row(to + k * kStride + row, a);
+    put_row(to + (k + 1) * kStride + row, b);
   }
 
  private:
@@ -131,14 +118,14 @@ struct Multiply {
 // Four warps; each has 64 by 32 results where columns are many, else 32 rows of all columns. The
 // order of terms is free as long as A and B have the same: lane t takes neighbours in place of t
 // and t + 4, which with the operands' strides keeps the lanes of a load in banks of their own.
-template <Math kMath, int kColumns>
+template <int kColumns>
 struct TensorCores {
   static constexpr int kWarpsAcross = kColumns >= 64 ? 2 : 1;
   static constexpr int kWarpRows = kTileRows * kWarpsAcross / 4;
   static constexpr int kWarpColumns = kColumns / kWarpsAcross;
   static constexpr int kDown = kWarpRows / 16, kAcross = kWarpColumns / 8;
-  using A = Operand<kMath, kTileRows>;
-  using B = Operand<kMath, kColumns>;
+  using A = Operand<Math::kTF32, kTileRows>;
+  using B = Operand<Math::kTF32, kColumns>;
 
   float sum[kDown][kAcross][4] = {};
 
@@ -151,10 +138,9 @@ struct TensorCores {
 
   __device__ __forceinline__ void step(const uint32_t* a, const uint32_t* b) {
     const int g = int(threadIdx.x) % 32 / 4, t = int(threadIdx.x) % 4;
-    constexpr int kSteps = kMath == Math::kBF16 ? 1 : 2, kApart = 2 * kSteps;
     KINTSUGI_UNROLL
-    for (int s = 0; s < kSteps; ++s) {
-      const int line = kApart * t + 2 * s;
+    for (int s = 0; s < 2; ++s) {
+      const int line = 4 * t + 2 * s;
       const uint32_t* from_a = a + line * A::kStride + first_row();
       const uint32_t* from_b = b + line * B::kStride + first_column() + g;
       uint32_t right[kAcross][2];
@@ -168,12 +154,7 @@ struct TensorCores {
         const uint32_t left[4] = {from_a[16 * i], from_a[16 * i + 8], from_a[A::kStride + 16 * i],
                                   from_a[A::kStride + 16 * i + 8]};
         KINTSUGI_UNROLL
-        for (int j = 0; j < kAcross; ++j) {
-          if constexpr (kMath == Math::kBF16)
-            mma_bf16(sum[i][j], left, right[j]);
-          else
-            mma_tf32(sum[i][j], left, right[j]);
-        }
+        for (int j = 0; j < kAcross; ++j) mma_tf32(sum[i][j], left, right[j]);
       }
     }
   }
@@ -198,7 +179,7 @@ struct TensorCores {
 
 template <Math kMath, int kColumns>
 struct EngineOf {
-  using Type = TensorCores<kMath, kColumns>;
+  using Type = TensorCores<kColumns>;
 };
 template <int kColumns>
 struct EngineOf<Math::kF32, kColumns> {

@@ -54,6 +54,26 @@ TEST_CASE("emulator: parts of a warp meet on their own") {
   }
 }
 
+TEST_CASE("emulator: copies are there when their group has been waited for, and not before") {
+  std::vector<uint32_t> from = {1, 2, 3, 4, 5, 6, 7, 8}, seen;
+  simt::run("test", 1, 1, 32, [&] {
+    auto* to = static_cast<uint32_t*>(simt::shared_memory());
+    to[0] = to[4] = 0;
+    const auto look = [&] { seen.insert(seen.end(), {to[0], to[3], to[4], to[7]}); };
+    simt::copy_later(to, &from[0], 16, 16);
+    simt::close_group();
+    simt::copy_later(to + 4, &from[4], 8, 16);
+    simt::close_group();
+    look();
+    simt::wait_for_groups(1);
+    look();
+    simt::wait_for_groups(0);
+    look();
+  });
+  constexpr uint32_t kNone = 0xffffffffu;
+  CHECK(seen == std::vector<uint32_t>{kNone, kNone, kNone, kNone, 1, 4, kNone, kNone, 1, 4, 5, 0});
+}
+
 TEST_CASE("emulator: threads that wait in vain and launches that no device takes are errors") {
   CHECK_ERROR(simt::run("softmax", 1, 64, 0,
                         [] {

@@ -20,32 +20,53 @@ Case square(int64_t n, int64_t c, int64_t size, int64_t o, int64_t kernel, int64
           Conv2dParams::same(stride, padding, groups)};
 }
 
-// Every result in f32 against the reference in f64, which no fast kernel touches.
-void check_against_reference(const Case& at, double tolerance = 3e-6) {
-  INFO("x " << at.x.str() << " weight " << at.weight.str() << " " << at.params.str());
+// Every result against the reference in f64, which no fast kernel touches. Weights and their
+// gradients are f32 always; their values are ones that tensor cores do not round.
+void check_stored(const Case& at, const Storage& storage, double tolerance) {
+  INFO("x " << at.x.str() << " weight " << at.weight.str() << " " << at.params.str() << " in "
+            << name_of(storage.dtype));
   const Shape y_shape = at.params.output_shape(at.x, at.weight);
-  const Tensor x = random_tensor(at.x, 1), w = random_tensor(at.weight, 2);
-  const Tensor bias = random_tensor({at.weight[0]}, 3), dy = random_tensor(y_shape, 4);
-  const auto f32 = [](const Tensor& t) { return t.to(DType::kF32); };
+  const auto stored = [&](const Shape& shape, uint64_t seed) {
+    return random_tensor(shape, seed).to(storage.dtype);
+  };
+  const auto f64 = [](const Tensor& t) { return t.to(DType::kF64); };
+  const Tensor x = stored(at.x, 1), dy = stored(y_shape, 4);
+  const Tensor w = stored(at.weight, 2).to(DType::kF32);
+  const Tensor bias = random_tensor({at.weight[0]}, 3, -1, 1, DType::kF32);
+  const double rounding = tolerance + storage.rounding;
 
-  const Tensor y = ops::conv2d(f32(x), f32(w), f32(bias), at.params);
+  const Tensor y = ops::conv2d(x, w, bias, at.params);
+  CHECK(y.dtype() == storage.dtype);
   CHECK(y.is_channels_last());
-  CHECK(error_of(y, ops::conv2d(x, w, bias, at.params)) < tolerance);
-  CHECK(error_of(ops::conv2d(f32(x), f32(w), Tensor(), at.params),
-                 ops::conv2d(x, w, Tensor(), at.params)) < tolerance);
+  CHECK(error_of(y, ops::conv2d(f64(x), f64(w), f64(bias), at.params)) < rounding);
+  CHECK(error_of(ops::conv2d(x, w, Tensor(), at.params),
+                 ops::conv2d(f64(x), f64(w), Tensor(), at.params)) < rounding);
 
-  const Tensor dx = ops::conv2d_backward_input(f32(dy), f32(w), at.x, at.params);
+  const Tensor dx = ops::conv2d_backward_input(dy, w, at.x, at.params);
+  CHECK(dx.dtype() == storage.dtype);
   CHECK(dx.is_channels_last());
-  CHECK(error_of(dx, ops::conv2d_backward_input(dy, w, at.x, at.params)) < tolerance);
+  CHECK(error_of(dx, ops::conv2d_backward_input(f64(dy), f64(w), at.x, at.params)) < rounding);
 
-  const auto got = ops::conv2d_backward_weight(f32(x), f32(dy), at.weight, true, at.params);
-  const auto want = ops::conv2d_backward_weight(x, dy, at.weight, true, at.params);
+  const auto got = ops::conv2d_backward_weight(x, dy, at.weight, true, at.params);
+  const auto want = ops::conv2d_backward_weight(f64(x), f64(dy), at.weight, true, at.params);
+  CHECK(got.dweight.dtype() == DType::kF32);
+  CHECK(got.dbias.dtype() == DType::kF32);
   CHECK(got.dweight.is_contiguous());
   CHECK(error_of(got.dweight, want.dweight) < tolerance);
   CHECK(error_of(got.dbias, want.dbias) < tolerance);
-  const auto bare = ops::conv2d_backward_weight(f32(x), f32(dy), at.weight, false, at.params);
+  const auto bare = ops::conv2d_backward_weight(x, dy, at.weight, false, at.params);
   CHECK_FALSE(bare.dbias.defined());
   CHECK(error_of(bare.dweight, want.dweight) < tolerance);
+}
+
+// bf16 products are exact in f32, in which tensor cores add them up.
+void check_against_reference(const Case& at, double tolerance = 3e-6) {
+  for (const Storage& storage : storages()) {
+    check_stored(at, storage, storage.dtype == DType::kBF16 ? 2e-4 : tolerance);
+  }
+}
+void check_f32(const Case& at) {
+  check_stored(at, {DType::kF32, 0}, 3e-6);
 }
 
 }  // namespace
@@ -107,7 +128,11 @@ TEST_CASE("conv2d: depthwise, fast against reference") {
   for (const int64_t kernel : {1, 2, 3, 4, 5, 6, 7, 9}) {
     for (const int64_t size : {1, 3, 4, 7, 8, 14, 17, 28}) {
       for (const int64_t stride : {1, 2, 3}) {
-        check_against_reference(square(2, 20, size, 20, kernel, stride, kernel / 2, 20));
+        const Case at = square(2, 20, size, 20, kernel, stride, kernel / 2, 20);
+        if (size % 7 == 0)
+          check_against_reference(at);
+        else
+          check_f32(at);
       }
     }
     check_against_reference(square(1, 16, 12, 16, kernel, 1, 0, 16));
@@ -128,8 +153,15 @@ TEST_CASE("conv2d: depthwise, fast against reference") {
 TEST_CASE("conv2d: small groups, fast against reference") {
   for (const int64_t width : {2, 3, 4, 5, 8, 12, 16, 24}) {
     for (const int64_t groups : {2, 3, 4, 7}) {
-      check_against_reference(square(2, width * groups, 7, width * groups, 3, 1, 1, groups));
-      check_against_reference(square(1, width * groups, 8, 2 * groups, 3, 2, 1, groups));
+      const Case even = square(2, width * groups, 7, width * groups, 3, 1, 1, groups);
+      const Case uneven = square(1, width * groups, 8, 2 * groups, 3, 2, 1, groups);
+      if (groups == 3) {
+        check_against_reference(even);
+        check_against_reference(uneven);
+      } else {
+        check_f32(even);
+        check_f32(uneven);
+      }
     }
   }
   check_against_reference(square(2, 6, 9, 18, 3, 1, 1, 6));  // three filters a channel
@@ -150,12 +182,13 @@ TEST_CASE("conv2d: several tiles each way, in every precision") {
   const Case cases[] = {square(2, 4, 18, 20, 3, 1, 1), square(1, 68, 5, 12, 1, 1, 0),
                         square(1, 12, 5, 68, 1, 1, 0), square(1, 3, 11, 40, 7, 2, 3),
                         square(1, 20, 9, 25, 2, 3, 0, 5), uneven, far};
-  // A device rounds what it multiplies; the CPU does not, whatever it is told.
+  for (const Case& at : cases) check_against_reference(at);
+  // A device rounds what it multiplies in f32; the CPU does not, whatever it is told.
   const bool rounds = kTestDevice.type == DeviceType::kCuda;
   for (const auto& [math, tolerance] :
        {std::pair{Math::kF32, 3e-6}, {Math::kTF32, 1e-3}, {Math::kBF16, 1e-2}}) {
     ScopedSet set(Context::current().math, math);
-    for (const Case& at : cases) check_against_reference(at, rounds ? tolerance : 3e-6);
+    for (const Case& at : cases) check_stored(at, {DType::kF32, 0}, rounds ? tolerance : 3e-6);
     const auto gradient = [&] {
       const Tensor x = random_tensor(cases[0].x, 1, -1, 1, DType::kF32);
       const Tensor dy = random_tensor({2, 20, 18, 18}, 2, -1, 1, DType::kF32);
@@ -165,74 +198,113 @@ TEST_CASE("conv2d: several tiles each way, in every precision") {
   }
 }
 
-TEST_CASE("conv2d: operands are rounded to what the context says") {
+TEST_CASE("conv2d: tiles of every size, sums in parts, groups taken together") {
+  const Case phases = square(1, 128, 9, 64, 3, 2, 1);  // long sums, each over some of the taps
+  Case apart{{1, 104, 8, 9}, {40, 104, 3, 2}, {}};
+  apart.params.stride = {1, 2};
+  apart.params.padding = {4, 3, 0, 5};
+  apart.params.dilation = {2, 1};
+  for (const Case& at :
+       {square(1, 16, 18, 72, 3, 1, 1), square(2, 8, 18, 40, 3, 1, 1),
+        square(1, 24, 13, 136, 2, 2, 0), square(1, 3, 24, 66, 4, 4, 0),
+        square(2, 16, 18, 16, 3, 1, 1), square(1, 128, 7, 40, 3, 1, 1),
+        square(1, 72, 7, 37, 3, 1, 1), square(1, 136, 4, 9, 3, 1, 1),
+        square(2, 160, 6, 40, 1, 2, 0), square(2, 40, 6, 40, 1, 2, 0),
+        square(1, 32, 9, 32, 3, 1, 1, 8),
+        square(1, 32, 9, 64, 3, 2, 1, 8),
+        square(1, 36, 6, 60, 3, 1, 1, 12), square(1, 31, 5, 62, 3, 1, 1, 31),
+        square(1, 62, 5, 62, 3, 1, 1, 31), phases, apart}) {
+    check_against_reference(at);
+  }
+}
+
+TEST_CASE("conv2d: operands are rounded to what the context says, and bf16 ones as they are") {
   if (kTestDevice.type != DeviceType::kCuda) return;
-  const Tensor x = make::full({1, 4, 1, 1}, 1 + 0x1p-9), w = make::full({1, 4, 1, 1}, 1 + 0x1p-12);
+  Conv2dParams params;
+  params.padding = {0, 0, 1, 0};
   const auto run = [&](Math math) {
     ScopedSet set(Context::current().math, math);
-    return ops::conv2d(x, w, Tensor(), {}).to_vector<float>()[0];
+    const Tensor x = make::full({1, 8, 1, 1}, 1 + 0x1p-9);
+    const Tensor w = make::full({1, 8, 1, 2}, 1 + 0x1p-12);
+    return ops::conv2d(x, w, Tensor(), params).to_vector<float>()[0];
   };
-  CHECK(run(Math::kF32) == float(4 * (1 + 0x1p-9) * (1 + 0x1p-12)));
-  CHECK(run(Math::kTF32) == float(4 * (1 + 0x1p-9)));
-  CHECK(run(Math::kBF16) == run(Math::kTF32));
+  CHECK(run(Math::kF32) == float(8 * (1 + 0x1p-9) * (1 + 0x1p-12)));
+  CHECK(run(Math::kTF32) == float(8 * (1 + 0x1p-9)));
+  CHECK(run(Math::kBF16) == float(8 * (1 + 0x1p-9)));
+  // A weight that bf16 rounds to 1, whatever the context says of f32.
+  const Tensor x = make::full({1, 8, 1, 1}, 1, DType::kBF16);
+  const Tensor w = make::full({1, 8, 2, 2}, 1 + 0x1p-9);
+  const Tensor y = ops::conv2d(x, w, Tensor(), Conv2dParams::same(1, 1));
+  CHECK(y.to_vector<double>() == std::vector<double>(4, 8));
 }
 
 TEST_CASE("conv2d: any strides in memory") {
   const Conv2dParams params = Conv2dParams::same(1, 1);
-  for (const DType dtype : {DType::kF32, DType::kF64}) {
-    const Tensor x = random_tensor({2, 5, 6, 7}, 1, -1, 1, dtype);
-    const Tensor w = random_tensor({4, 5, 3, 3}, 2, -1, 1, dtype);
+  std::vector<Storage> dtypes = storages();
+  dtypes.push_back({DType::kF64, 0});
+  for (const auto& [dtype, rounding] : dtypes) {
+    const double tolerance = 1e-6 + rounding;
+    const auto stored = [&, type = dtype](const Shape& shape, uint64_t seed) {
+      return random_tensor(shape, seed).to(type);
+    };
+    const DType of_weight = dtype == DType::kF64 ? dtype : DType::kF32;
+    const Tensor x = stored({2, 5, 6, 7}, 1);
+    const Tensor w = random_tensor({4, 5, 3, 3}, 2, -1, 1, of_weight);
     const Tensor want = ops::conv2d(x, w, Tensor(), params);
-    CHECK(error_of(ops::conv2d(x.channels_last(), w, Tensor(), params), want) < 1e-6);
-    const Tensor wide = random_tensor({2, 10, 6, 7}, 3, -1, 1, dtype);
+    CHECK(error_of(ops::conv2d(x.channels_last(), w, Tensor(), params), want) < tolerance);
+    const Tensor wide = stored({2, 10, 6, 7}, 3);
     Tensor every_other = wide.slice(1, 0, 10, 2);
     every_other.copy_from(x);
-    CHECK(error_of(ops::conv2d(every_other, w, Tensor(), params), want) < 1e-6);
+    CHECK(error_of(ops::conv2d(every_other, w, Tensor(), params), want) < tolerance);
     const Tensor turned = w.permute({2, 3, 0, 1}).contiguous().permute({2, 3, 0, 1});
-    CHECK(error_of(ops::conv2d(x, turned, Tensor(), params), want) < 1e-6);
-    const Tensor dy = random_tensor({2, 4, 6, 7}, 5, -1, 1, dtype);
+    CHECK(error_of(ops::conv2d(x, turned, Tensor(), params), want) < tolerance);
+    const Tensor dy = stored({2, 4, 6, 7}, 5);
     const Tensor dx = ops::conv2d_backward_input(dy, w, x.shape(), params);
     CHECK(error_of(ops::conv2d_backward_input(dy.channels_last(), turned, x.shape(), params), dx) <
-          1e-6);
+          tolerance);
     const auto grads = ops::conv2d_backward_weight(x, dy, w.shape(), true, params);
     const auto moved =
         ops::conv2d_backward_weight(every_other, dy.channels_last(), w.shape(), true, params);
-    CHECK(error_of(moved.dweight, grads.dweight) < 1e-6);
-    CHECK(error_of(moved.dbias, grads.dbias) < 1e-6);
+    CHECK(error_of(moved.dweight, grads.dweight) < tolerance);
+    CHECK(error_of(moved.dbias, grads.dbias) < tolerance);
     // One value for all cells: strides of 0.
-    const Tensor flat = random_tensor({1, 1, 1, 1}, 6, -1, 1, dtype).expand({2, 5, 6, 7});
+    const Tensor flat = stored({1, 1, 1, 1}, 6).expand({2, 5, 6, 7});
     CHECK(error_of(ops::conv2d(flat, w, Tensor(), params),
-                   ops::conv2d(flat.clone(), w, Tensor(), params)) < 1e-6);
+                   ops::conv2d(flat.clone(), w, Tensor(), params)) < tolerance);
   }
 }
 
 TEST_CASE("conv2d: an empty batch") {
-  for (const int64_t groups : {1, 4}) {
-    const Conv2dParams params = Conv2dParams::same(1, 1, groups);
-    const Tensor x = make::empty({0, 4, 5, 5}),
-                 w = random_tensor({4, 4 / groups, 3, 3}, 1, -1, 1, DType::kF32);
-    const Tensor y = ops::conv2d(x, w, Tensor(), params);
-    CHECK(y.shape() == Shape{0, 4, 5, 5});
-    CHECK(ops::conv2d_backward_input(y, w, x.shape(), params).shape() == x.shape());
-    const auto grads = ops::conv2d_backward_weight(x, y, w.shape(), true, params);
-    CHECK(grads.dweight.to_vector<float>() == std::vector<float>(size_t(w.numel()), 0.0f));
-    CHECK(grads.dbias.to_vector<float>() == std::vector<float>(4, 0.0f));
+  for (const Storage& storage : storages()) {
+    for (const int64_t groups : {1, 4}) {
+      const Conv2dParams params = Conv2dParams::same(1, 1, groups);
+      const Tensor x = make::empty({0, 4, 5, 5}, storage.dtype),
+                   w = random_tensor({4, 4 / groups, 3, 3}, 1, -1, 1, DType::kF32);
+      const Tensor y = ops::conv2d(x, w, Tensor(), params);
+      CHECK(y.shape() == Shape{0, 4, 5, 5});
+      CHECK(ops::conv2d_backward_input(y, w, x.shape(), params).shape() == x.shape());
+      const auto grads = ops::conv2d_backward_weight(x, y, w.shape(), true, params);
+      CHECK(grads.dweight.to_vector<float>() == std::vector<float>(size_t(w.numel()), 0.0f));
+      CHECK(grads.dbias.to_vector<float>() == std::vector<float>(4, 0.0f));
+    }
   }
 }
 
 TEST_CASE("conv2d: NaN reaches every cell whose window holds it, and no other") {
-  for (const int64_t groups : {1, 16}) {
-    Tensor x = random_tensor({1, 16, 9, 9}, 1, -1, 1, DType::kF32).channels_last();
-    x.slice(1, 3, 4).slice(2, 4, 5).slice(3, 4, 5).fill(NAN);
-    const Tensor w = random_tensor({16, 16 / groups, 3, 3}, 2, 0.5, 1, DType::kF32);
-    const Tensor y = ops::conv2d(x, w, Tensor(), Conv2dParams::same(1, 1, groups));
-    const auto values = y.to_vector<float>();
-    for (int64_t c = 0; c < 16; ++c) {
-      for (int64_t i = 0; i < 9; ++i) {
-        for (int64_t j = 0; j < 9; ++j) {
-          const bool near = std::abs(i - 4) <= 1 && std::abs(j - 4) <= 1;
-          CHECK(std::isnan(values[size_t((c * 9 + i) * 9 + j)]) ==
-                (near && (groups == 1 || c == 3)));
+  for (const Storage& storage : storages()) {
+    for (const int64_t groups : {1, 16}) {
+      Tensor x = random_tensor({1, 16, 9, 9}, 1).to(storage.dtype).channels_last();
+      x.slice(1, 3, 4).slice(2, 4, 5).slice(3, 4, 5).fill(NAN);
+      const Tensor w = random_tensor({16, 16 / groups, 3, 3}, 2, 0.5, 1, DType::kF32);
+      const Tensor y = ops::conv2d(x, w, Tensor(), Conv2dParams::same(1, 1, groups));
+      const auto values = y.to_vector<double>();
+      for (int64_t c = 0; c < 16; ++c) {
+        for (int64_t i = 0; i < 9; ++i) {
+          for (int64_t j = 0; j < 9; ++j) {
+            const bool near = std::abs(i - 4) <= 1 && std::abs(j - 4) <= 1;
+            CHECK(std::isnan(values[size_t((c * 9 + i) * 9 + j)]) ==
+                  (near && (groups == 1 || c == 3)));
+          }
         }
       }
     }
