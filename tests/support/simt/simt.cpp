@@ -38,10 +38,19 @@ struct Fiber {
   int thread = -1;  // the thread that it is in the middle of; -1: none
 };
 
+struct Copy {
+  void* to;
+  const void* from;
+  size_t bytes, whole;
+  int group;
+};
+
 struct Lane {
   State state = State::kReady;
   unsigned mask = 0;  // of the warp operation waited for
   int fiber = -1;
+  int groups = 0;            // of copies, closed so far
+  std::vector<Copy> copies;  // not waited for, in their order
 };
 
 // One at a time on each host thread.
@@ -279,6 +288,30 @@ void barrier() {
 }
 int lane() {
   return machine().running % 32;
+}
+
+void copy_later(void* to, const void* from, size_t bytes, size_t whole) {
+  Machine& m = machine();
+  if ((reinterpret_cast<uintptr_t>(to) | (bytes ? reinterpret_cast<uintptr_t>(from) : 0)) % whole) {
+    fail(ErrorKind::kUsage, m.op, ": a copy of ", whole, " bytes between unaligned addresses");
+  }
+  std::memset(to, 0xff, whole);
+  Lane& lane = m.lanes[size_t(m.running)];
+  lane.copies.push_back({to, from, bytes, whole, lane.groups});
+}
+void close_group() {
+  Machine& m = machine();
+  ++m.lanes[size_t(m.running)].groups;
+}
+void wait_for_groups(int open) {
+  Machine& m = machine();
+  Lane& lane = m.lanes[size_t(m.running)];
+  auto copy = lane.copies.begin();
+  for (; copy != lane.copies.end() && copy->group < lane.groups - open; ++copy) {
+    if (copy->bytes) std::memcpy(copy->to, copy->from, copy->bytes);
+    std::memset(static_cast<char*>(copy->to) + copy->bytes, 0, copy->whole - copy->bytes);
+  }
+  lane.copies.erase(lane.copies.begin(), copy);
 }
 
 const Slot* exchange(unsigned mask, const void* value, size_t bytes) {

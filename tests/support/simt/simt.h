@@ -67,6 +67,13 @@ struct alignas(16) Slot {
 const Slot* exchange(unsigned mask, const void* value, size_t bytes);
 int lane();
 
+// What cp.async does: `bytes` are copied and zeros follow up to `whole`, but only when the thread waits
+// for the group that they belong to. Until then the place holds NaN, for whoever reads too early or
+// still.
+void copy_later(void* to, const void* from, size_t bytes, size_t whole);
+void close_group();
+void wait_for_groups(int open);  // all but the `open` that were closed last
+
 template <class T>
 T from_lane(unsigned mask, T value, int source) {
   const Slot* slots = exchange(mask, &value, sizeof(T));
