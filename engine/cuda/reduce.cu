@@ -18,11 +18,9 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // What a reduction holds of each group of elements. It takes M of them at once, at places `at`,
 // `at + step` ... among those that are reduced; an element like `fill` in a place behind the others
-// changes nothing. `held` is the group's element of a second tensor. kRun loads of a column are on
-// their way at once, as many as registers allow.
+// changes nothing. `held` is the group's element of a second tensor.
 template <class Y>
 struct Sum {
-  static constexpr int kRun = 8;
   using Acc = double;
   using Out = Y;
   double scale;
@@ -39,7 +37,6 @@ struct Sum {
 
 template <class Better, class Y>
 struct Extremum {
-  static constexpr int kRun = 8;
   using Acc = float;
   using Out = Y;
   float first;
@@ -57,7 +54,6 @@ struct Extremum {
 
 // How many elements equal the group's extremum.
 struct Ties {
-  static constexpr int kRun = 4;
   using Acc = int64_t;
   using Out = float;
   __device__ __forceinline__ Acc none() const { return 0; }
@@ -81,7 +77,6 @@ struct Place {
 
 // The first of the largest; NaN is larger than all.
 struct First {
-  static constexpr int kRun = 4;
   using Acc = Place;
   using Out = int64_t;
   __device__ __forceinline__ Acc none() const { return {-kInfinity, INT64_MAX}; }
@@ -221,7 +216,7 @@ __global__ void __launch_bounds__(kThreads, 2)
     reduce_columns(Plan plan, Op op, Columns columns, const T* x, const T* held,
                    typename Op::Acc* partial, typename Op::Out* y) {
   using Acc = typename Op::Acc;
-  constexpr int kRun = Op::kRun;
+  constexpr int kRun = 8;
   Acc* shared = dynamic_shared<Acc>();
   const int column = columns.column(), row = columns.row(), threads = int(blockDim.x);
   const int64_t across = plan.kept.y[plan.kept.rank - 1];  // from a result to its neighbour
