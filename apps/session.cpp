@@ -97,7 +97,7 @@ bool Session::parse(const std::string& summary, std::vector<Option> options) {
   options.push_back({"--threads", &threads_, "CPU threads (0: all cores)", group, false, 0, 4096});
   options.push_back({"--seed", &seed_, "seed of everything that is random", group, false, 0});
   options.push_back({"--device", &device_, "cpu or cuda[:i]", group});
-  options.push_back({"--math", &math_, "f32, tf32 or bf16: what products on a device round to", group});
+  options.push_back({"--math", &math_, "on a device: f32, tf32, or bf16 (mixed precision)", group});
   const std::string help = apps::parse({command_, summary, std::move(options)}, arguments_);
   if (!help.empty()) {
     std::cout << help;

@@ -80,6 +80,8 @@ class Module {
   // A parameter that is counted and stored, but never trained.
   Variable fixed_parameter(const std::string& name, const Shape& shape, Init init);
   Variable buffer(const std::string& name, const Shape& shape, double value);
+  // This module, children aside, has no parameters and buffers from now on.
+  void forget_tensors() { entries_.clear(); }
   template <class M, class... Args>
   M& child(const std::string& name, Args&&... args) {
     return adopt(name, std::make_shared<M>(std::forward<Args>(args)...));

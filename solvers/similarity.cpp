@@ -196,12 +196,21 @@ void StreamingCka::end_batch(const Control& control) {
                                positions_, dense::Part::kUpper);
     clock.report(double(p + width) / double(packed));
   }
+  end_batch(products, norms_);
+}
+
+void StreamingCka::end_batch(const Matrix& products, std::span<const double> norms) {
+  if (images_ == 0) fail(ErrorKind::kUsage, "similarity: end_batch without begin_batch");
+  if (products.rows != positions_ || products.cols != positions_ || norms.size() != positions_) {
+    fail(ErrorKind::kShape, "similarity: products (", products.rows, ", ", products.cols, ") and ",
+         norms.size(), " norms of ", positions_, " positions");
+  }
   const bool unbiased = options_.estimator == CkaEstimator::kUnbiased;
   const double n = double(images_);
   for (size_t i = 0; i < positions_; ++i) {
     for (size_t j = i; j < positions_; ++j) {
       // Unbiased: HSIC_1 of the batch. Biased: the ratio is the product of unit Grams itself.
-      const double scale = unbiased ? norms_[i] * norms_[j] / (n * (n - 3)) : 1;
+      const double scale = unbiased ? norms[i] * norms[j] / (n * (n - 3)) : 1;
       total_(i, j) += products(i, j) * scale;
     }
   }

@@ -64,6 +64,10 @@ class StreamingCka {
   // kUsage if a position is missing. On a stop it throws kInterrupted and the batch is forgotten.
   void end_batch(const Control& control = {});
 
+  // Instead of add, add_gram and end_batch: the inner products of all pairs of the batch's unit
+  // Grams (positions, positions), of which the upper triangle is read, and the Grams' norms.
+  void end_batch(const Matrix& products, std::span<const double> norms);
+
   // Forgets the batch begun, if any; earlier ones stay.
   void abandon_batch();
 

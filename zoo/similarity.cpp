@@ -10,6 +10,7 @@
 #include "kintsugi/zoo/json.h"
 #include "kintsugi/zoo/similarity/cache.h"
 #include "kintsugi/zoo/similarity/features.h"
+#include "kintsugi/zoo/similarity/grams.h"
 #include "kintsugi/zoo/similarity/plan.h"
 #include "kintsugi/zoo/weights/sha256.h"
 
@@ -149,11 +150,14 @@ class Measurement {
               {"positions", std::vector<int64_t>(positions.begin(), positions.end())},
               {"made", std::move(made)}};
     if (options_.tokens > 0) json["tokens"] = {options_.tokens, options_.seed};
+    // A device rounds otherwise than the host, and its products as the mode of math says.
+    const Context& context = Context::current();
+    if (context.device != kCpu) json["math"] = int(context.math);
     return json.dump();
   }
 
-  std::vector<Features> features(size_t m, size_t b, std::span<const int64_t> positions,
-                                 double begin, double end) {
+  std::vector<Tensor> features(size_t m, size_t b, std::span<const int64_t> positions, double begin,
+                               double end) {
     const std::span<const int64_t> images = batch(b);
     return features_of(
         members_[m], loaders_[m], images, positions, {options_.tokens, options_.seed},
@@ -161,41 +165,35 @@ class Measurement {
         stop_);
   }
 
-  // A network's Grams of a batch: its own, or in a file.
-  struct Grams {
-    std::vector<std::vector<float>> own;
-    std::vector<double> norms;
-    SimilarityCache::Record record;
-  };
-  Grams grams(size_t m, size_t b, double begin, double end) {
-    const std::vector<int64_t> positions = similarity::all_positions(members_[m], plan_);
-    std::string name;
-    Grams out;
-    if (cache_) {
-      name = key(m, b, positions, {{"gram", file_.metric}});
-      if (auto found = cache_->find(members_[m].name, name)) {
-        out.record = std::move(*found);
-        return out;
-      }
-    }
-    std::vector<Features> all = features(m, b, positions, begin, end);
-    for (size_t p = 0; p < all.size(); ++p) {
-      check();
-      const auto rows = size_t(all[p].rows);
-      out.own.emplace_back(solvers::packed_gram(rows));
-      out.norms.push_back(solvers::unit_gram(all[p].values.data(), rows, size_t(all[p].channels), p,
-                                             similarity::cka_options(options_.metric),
-                                             out.own[p].data()));
-      all[p].values = {};
-    }
-    if (cache_) {
-      std::vector<SimilarityCache::Entry> entries;
-      for (size_t p = 0; p < out.own.size(); ++p)
-        entries.push_back({{&out.norms[p], 1}, out.own[p]});
-      out.record = cache_->put(members_[m].name, name, entries);
-      out.own.clear();
+  static similarity::Grams in_file(const SimilarityCache::Record& record) {
+    similarity::Grams out;
+    for (const SimilarityCache::Entry& entry : record.entries) {
+      out.packed.push_back(Tensor::borrow({1, int64_t(entry.floats.size())}, DType::kF32,
+                                          entry.floats.data(), record.file));
+      out.norms.push_back(entry.doubles[0]);
     }
     return out;
+  }
+
+  // A network's Grams of a batch: in a file where there is a cache.
+  similarity::Grams grams(size_t m, size_t b, double begin, double end) {
+    const std::vector<int64_t> positions = similarity::all_positions(members_[m], plan_);
+    std::string name;
+    if (cache_) {
+      name = key(m, b, positions, {{"gram", file_.metric}});
+      if (const auto found = cache_->find(members_[m].name, name)) return in_file(*found);
+    }
+    similarity::Grams out =
+        similarity::grams_of(features(m, b, positions, begin, end),
+                             similarity::cka_options(options_.metric), [&] { check(); });
+    if (!cache_) return out;
+    std::vector<SimilarityCache::Entry> entries;
+    for (size_t p = 0; p < out.packed.size(); ++p) {
+      Tensor& packed = out.packed[p];
+      packed = packed.to(kCpu);
+      entries.push_back({{&out.norms[p], 1}, {packed.data<float>(), size_t(packed.numel())}});
+    }
+    return in_file(cache_->put(members_[m].name, name, entries));
   }
 
   void measure_cka() {
@@ -207,25 +205,27 @@ class Measurement {
     const double steps = double(plan_.batches.size() * members_.size());
     const double start = cache_ ? kNaming : 0;
     double done = 0;
+    const Device device = Context::current().device;
     for (size_t b = 0; b < plan_.batches.size(); ++b) {
-      std::vector<Grams> held;
+      similarity::Grams all;
       cka.begin_batch(batch(b).size() * size_t(std::max<int64_t>(1, options_.tokens)));
       for (size_t m = 0; m < members_.size(); ++m) {
         const double begin = start + (1 - start) * done / steps;
         const double end = start + (1 - start) * ++done / steps;
-        held.push_back(grams(m, b, begin, end));
-        const Grams& g = held.back();
-        for (size_t p = 0; p < base[m + 1] - base[m]; ++p) {
-          if (g.record.file) {
-            const SimilarityCache::Entry& entry = g.record.entries[p];
-            cka.add_gram(base[m] + p, entry.floats.data(), entry.doubles[0]);
-          } else {
-            cka.add_gram(base[m] + p, g.own[p].data(), g.norms[p]);
-          }
-        }
+        similarity::Grams of_network = grams(m, b, begin, end);
+        std::move(of_network.packed.begin(), of_network.packed.end(),
+                  std::back_inserter(all.packed));
+        all.norms.insert(all.norms.end(), of_network.norms.begin(), of_network.norms.end());
         report(end);
       }
-      cka.end_batch({.stop = stop_});
+      if (device == kCpu) {
+        for (size_t p = 0; p < all.packed.size(); ++p) {
+          cka.add_gram(p, all.packed[p].data<float>(), all.norms[p]);
+        }
+        cka.end_batch({.stop = stop_});
+      } else {
+        cka.end_batch(similarity::products_on(device, all.packed, [&] { check(); }), all.norms);
+      }
     }
     file_.similarity = plan_.dery ? with_inputs(cka.similarity(), base) : cka.similarity();
     if (plan_.dery) file_.compat = "dery";
@@ -269,11 +269,11 @@ class Measurement {
       }
     }
     const double middle = begin + 0.7 * (end - begin);
-    std::vector<Features> all = features(m, 0, positions, begin, middle);
+    std::vector<Tensor> all = features(m, 0, positions, begin, middle);
     for (size_t p = 0; p < all.size(); ++p) {
-      out.push_back(solvers::basis_of(all[p].values.data(), rows, size_t(all[p].channels), p,
-                                      projection, {.stop = stop_}));
-      all[p].values = {};
+      const Tensor here = std::exchange(all[p], {}).to(kCpu);
+      out.push_back(solvers::basis_of(here.data<float>(), rows, size_t(here.size(1)), p, projection,
+                                      {.stop = stop_}));
       report(middle + (end - middle) * double(p + 1) / double(all.size()));
     }
     if (cache_) {

@@ -41,8 +41,9 @@ struct SimilarityOptions {
 
 struct SimilarityCost {
   int64_t positions = 0;
-  int64_t memory = 0;  // bytes that the features and what is made of them take at their height
-  int64_t cache = 0;   // bytes of all files of the cache, at most
+  // Bytes that the features and what is made of them take at their height, where networks run.
+  int64_t memory = 0;
+  int64_t cache = 0;  // bytes of all files of the cache, at most
   int64_t cache_files = 0;
 };
 // Beforehand, from shapes alone; `images` are in the data set.

@@ -3,6 +3,7 @@
 #include "kintsugi/apps/commands/commands.h"
 #include "kintsugi/apps/progress.h"
 #include "kintsugi/autograd/variable.h"
+#include "kintsugi/nn/fold.h"
 #include "kintsugi/nn/replayed_forward.h"
 #include "kintsugi/zoo/load.h"
 #include "kintsugi/zoo/weights/npy.h"
@@ -36,7 +37,7 @@ int infer(Session& session) {
   if (x.size(1) != network.input()[0]) {
     fail(ErrorKind::kShape, input, ": got ", x.size(1), " channels, expected ", network.input()[0]);
   }
-  network.train(false);
+  nn::fold_batch_norms(network);
   autograd::NoGrad no_grad;
   nn::ReplayedForward forward(network);
   const std::stop_token stop = session.stop();

@@ -195,8 +195,54 @@ def seconds_of(run, least=0.02):
     return statistics.median(timed(count) / count for _ in range(3))
 
 
-def network(name, batch, math):
+def allow_tf32(math):
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = math != "f32"
+
+
+def product(name, batch, math, macs, run):
+    allow_tf32(math)
+    print(json.dumps({"kind": "product", "name": name, "batch": batch, "math": math,
+                      "tflop_s": round(2e-12 * macs / seconds_of(run), 1)}), flush=True)
+
+
+def storage_of(math):
+    return torch.bfloat16 if math == "bf16" else torch.float32
+
+
+def convolutions(batch, math):
+    last = {"device": "cuda", "dtype": storage_of(math)}
+    for channels, size, outputs, kernel, stride in (
+            (3, 224, 64, 7, 2), (64, 56, 64, 3, 1), (128, 28, 128, 3, 1), (256, 14, 256, 3, 1), (512, 7, 512, 3, 1),
+            (256, 56, 512, 1, 2), (256, 56, 64, 1, 1), (512, 7, 2048, 1, 1), (96, 56, 192, 2, 2)):
+        x = torch.rand(batch, channels, size, size, **last).to(memory_format=torch.channels_last)
+        w = torch.rand(outputs, channels, kernel, kernel, **last).to(memory_format=torch.channels_last)
+        padding = kernel // 2 if kernel > 2 else 0
+        y = F.conv2d(x, w, None, stride, padding)
+
+        def backward(of_input, of_weight):
+            return torch.ops.aten.convolution_backward(y, x, w, None, [stride] * 2, [padding] * 2, [1, 1], False,
+                                                       [0, 0], 1, [of_input, of_weight, False])
+
+        name, macs = f"conv {kernel}x{kernel}/{stride} {channels}-{outputs} at {size}", y.numel() * w.numel() / outputs
+        product(name, batch, math, macs, lambda: F.conv2d(x, w, None, stride, padding))
+        product(name + ", backward input", batch, math, macs, lambda: backward(True, False))
+        product(name + ", backward weight", batch, math, macs, lambda: backward(False, True))
+
+
+def attentions(batch, math):
+    for tokens in (197, 1024):
+        q, k, v = (torch.rand(batch, 6, tokens, 64, device="cuda", dtype=storage_of(math), requires_grad=True)
+                   for _ in range(3))
+        y = F.scaled_dot_product_attention(q, k, v)
+        dy, name, macs = torch.rand_like(y), f"attention {tokens} x 64", batch * 6 * tokens * tokens * 64
+        with torch.no_grad():
+            product(name, batch, math, 2 * macs, lambda: F.scaled_dot_product_attention(q, k, v))
+        product(name + ", backward", batch, math, 5 * macs,
+                lambda: torch.autograd.grad(y, (q, k, v), dy, retain_graph=True))
+
+
+def network(name, batch, math):
+    allow_tf32(math)
     cast = torch.autocast("cuda", torch.bfloat16, enabled=math == "bf16")
     net = NETWORKS[name]().cuda().to(memory_format=torch.channels_last)
     images = torch.rand(batch, 3, 224, 224, device="cuda").to(memory_format=torch.channels_last)
@@ -241,12 +287,18 @@ def main():
     print(json.dumps({"kind": "kernel", "name": "copy",
                       "gb_s": round(2 * x.numel() * 4 / seconds_of(lambda: y.copy_(x)) * 1e-9, 1)}))
     n = 256 if options.quick else 8192
-    a = torch.rand(n, n, device="cuda", dtype=torch.bfloat16)
-    print(json.dumps({"kind": "product", "name": "bf16",
-                      "tflop_s": round(2e-12 * n**3 / seconds_of(lambda: a @ a), 1)}), flush=True)
+    for math in ("f32", "tf32", "bf16"):
+        a = torch.rand(n, n, device="cuda", dtype=storage_of(math))
+        product("square", n, math, n**3, lambda: a @ a)  # noqa: B023
     del x, y, a
+    batches = (2,) if options.quick else (1, 64, 256)
+    for math in ("tf32", "bf16"):
+        for batch in batches:
+            convolutions(batch, math)
+        for batch in batches:
+            attentions(batch, math)
     for name in NETWORKS:
-        for batch in ((2,) if options.quick else (1, 64, 256)):
+        for batch in batches:
             for math in ("f32", "tf32", "bf16"):
                 network(name, batch, math)
                 torch.cuda.empty_cache()

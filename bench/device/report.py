@@ -36,18 +36,22 @@ def main():
 
     copy = next((r["gb_s"] for r in theirs if r.get("name") == "copy"), None)
     print(f"\n## Kernels that memory bounds\n\nPyTorch's copy of 1 GiB: {copy} GB/s. To reach: 80 % of it.\n")
-    print("| kernel | GB/s | of the copy |\n|---|---|---|")
+    print("| kernel | storage | GB/s | of the copy |\n|---|---|---|---|")
     for row in ours:
         if row.get("kind") == "kernel":
-            print(f"| {row['name']} | {row['gb_s']} | {row['gb_s'] / copy:.0%} |" if copy else
-                  f"| {row['name']} | {row['gb_s']} | |")
-    product = next((r["tflop_s"] for r in theirs if r.get("kind") == "product"), None)
-    print(f"\n## Products of 8192 x 8192\n\nPyTorch in bf16: {product} TFLOP/s.\n\n| math | TFLOP/s |\n|---|---|")
+            share = f"{row['gb_s'] / copy:.0%}" if copy else ""
+            print(f"| {row['name']} | {row['storage']} | {row['gb_s']} | {share} |")
+
+    key = lambda r: (r["name"], r["batch"], r.get("what", ""), r["math"])  # noqa: E731
+    beside = {key(r): r for r in theirs if r["kind"] == "product"}
+    print("\n## Products, convolutions, attention\n\n\"square\" is the product of two square matrices.\n")
+    print("| what | batch or side | math | TFLOP/s | PyTorch | ratio |\n|---|---|---|---|---|---|")
     for row in ours:
         if row.get("kind") == "product":
-            print(f"| {row['name']} | {row['tflop_s']} |")
+            other = beside.get(key(row))
+            ratio = f"{other['tflop_s']} | {row['tflop_s'] / max(other['tflop_s'], 0.1):.2f}" if other else " | "
+            print(f"| {row['name']} | {row['batch']} | {row['math']} | {row['tflop_s']} | {ratio} |")
 
-    key = lambda r: (r["name"], r["batch"], r["what"], r["math"])  # noqa: E731
     beside = {key(r): r for r in theirs if r["kind"] == "network"}
     print("\n## Networks\n\nTo reach: 1.0 of PyTorch eager at inference, 0.8 at training.\n")
     print("| network | batch | what | math | ms | PyTorch, ms | ratio | peak, MiB |\n|---|---|---|---|---|---|---|---|")

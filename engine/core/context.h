@@ -14,6 +14,7 @@
 
 namespace kintsugi {
 
+class Draws;
 class Recorder;
 class Profiler;
 
@@ -41,6 +42,7 @@ class Context {
   std::shared_ptr<MemoryStats> memory = std::make_shared<MemoryStats>();
   Recorder* recorder = nullptr;
   Profiler* profiler = nullptr;
+  Draws* draws = nullptr;  // of work that is being prepared for a Replay
   bool grad_enabled = true;
   Math math = Math::kF32;
   Device device;               // where networks' weights and batches of images are put

@@ -1,4 +1,4 @@
-// Element types. Compute runs in f32 and f64; the others store.
+// Element types. Compute runs in f32 and f64, on a device in bf16 too (sums f32); the others store.
 #pragma once
 
 #include <cstddef>

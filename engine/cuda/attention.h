@@ -1,13 +1,14 @@
-// Attention in f32 storage: scores live in tiles, never as a whole (Milakov & Gimelshein 2018; Dao
-// et al. 2022). Context::math says what the products round their operands to. Never installed.
+// Attention whose scores live in tiles, never as a whole (Milakov & Gimelshein 2018; Dao et al.
+// 2022). Never installed.
 #pragma once
 
 #include "kintsugi/engine/core/tensor.h"
 
 namespace kintsugi::cuda {
 
-// As in engine/ref/attention.h; false for other dtypes than f32, where a last stride is not 1 (bias
-// may have any), and for heads of more than 256 columns.
+// As in engine/ref/attention.h, for f32 and bf16, bias, logsumexp and dbias f32 beside either;
+// false for another dtype, and where a last stride is not 1 (bias may have any; a step within a
+// head of 2^24 at most).
 bool attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& bias, double scale,
                const Tensor& y, const Tensor& logsumexp);
 

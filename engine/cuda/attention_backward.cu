@@ -11,225 +11,207 @@ namespace {
 
 constexpr const char* kOp = "attention_backward";
 
-// What the forward and the next operator left: dy and, of each query, logsumexp and sum(dy * y).
+// What the forward and the next operator left: dy and, of each query, the binary logarithm of the
+// sum of exponentials and sum(dy * y), kSide to a tile; those past the last query give no weight.
+template <class T>
 struct Given {
-  Heads dy;
-  const float* logsumexp;
-  const float* delta;
+  Heads<T> dy;
+  const float2* statistics;
 };
 
 // A warp a query.
-__global__ void delta_kernel(int64_t total, int64_t heads, int64_t n, int e, Heads y, Heads dy,
-                             float* delta) {
+template <class T>
+__global__ void statistics_kernel(int64_t total, int64_t heads, int64_t n, int64_t padded, int e,
+                                  Heads<T> y, Heads<T> dy, const float* logsumexp,
+                                  float2* statistics) {
   const int lane = int(threadIdx.x) % 32;
   for (int64_t i = grid_first() / 32; i < total; i += grid_step() / 32) {
-    const int64_t head = i / n, row = i - head * n, b = head / heads, h = head - b * heads;
-    const float* const out = y.at(b, h) + row * y.row;
-    const float* const grad = dy.at(b, h) + row * dy.row;
-    float sum = 0;
-    for (int j = lane; j < e; j += 32) sum += out[j] * grad[j];
-    sum = warp_reduce(sum, Plus());
-    if (lane == 0) delta[i] = sum;
-  }
-}
-
-// Of one tile: s, the products of queries and keys, becomes the weights p; dp, those of dy and
-// values, the gradients of the scores, p * (dp - delta). Both are zero beyond rows and columns.
-// Rows of the tile are queries, or keys.
-template <class E, bool kRowsAreKeys>
-__device__ __forceinline__ void differentiate(const Problem& p, const Given& given, int64_t head,
-                                              const float* bias, int64_t first_row, int rows,
-                                              int64_t first_column, int columns,
-                                              typename E::Scores& s, typename E::Scores& dp) {
-  const float* const lse = given.logsumexp + head * p.n;
-  const float* const delta = given.delta + head * p.n;
-  KINTSUGI_UNROLL
-  for (int i = 0; i < E::kBlocks; ++i) {
-    KINTSUGI_UNROLL
-    for (int j = 0; j < E::kInner; ++j) {
-      const int row = E::row_of(E::slot(i, j)), column = E::column(i, j);
-      float weight = 0, gradient = 0;
-      if (row < rows && column < columns) {
-        const int64_t query = kRowsAreKeys ? first_column + column : first_row + row;
-        const int64_t key = kRowsAreKeys ? first_row + row : first_column + column;
-        float x = p.scale * s[i][j];
-        if (bias) x += bias[p.bias.at(query, key)];
-        weight = expf(x - lse[query]);
-        gradient = weight * (dp[i][j] - delta[query]);
-      }
-      s[i][j] = weight;
-      dp[i][j] = gradient;
+    const int64_t head = i / padded, row = i - head * padded, b = head / heads,
+                  h = head - b * heads;
+    float2 two = make_float2(INFINITY, 0);
+    if (row < n) {
+      const T* const out = y.at(b, h) + row * y.row;
+      const T* const grad = dy.at(b, h) + row * dy.row;
+      float sum = 0;
+      for (int j = lane; j < e; j += 32) sum += widen(out[j]) * widen(grad[j]);
+      two = make_float2(kLog2E * logsumexp[head * n + row], warp_reduce(sum, Plus()));
     }
+    if (lane == 0) statistics[i] = two;
   }
 }
 
-template <class E, int kChunks>
-__device__ __forceinline__ void write_rows(const typename E::Outs (&sums)[kChunks], float factor,
-                                           const Heads& to, float* at, int64_t first, int rows,
-                                           int columns) {
-  at += first * to.row;
-  KINTSUGI_UNROLL
-  for (int c = 0; c < kChunks; ++c) {
-    KINTSUGI_UNROLL
-    for (int i = 0; i < E::kOutBlocks; ++i) {
-      KINTSUGI_UNROLL
-      for (int j = 0; j < E::kOutInner; ++j) {
-        const int row = E::row_of(E::out_slot(i, j)), column = c * E::kWidth + E::out_column(i, j);
-        if (row < rows && column < columns) at[row * to.row + column] = factor * sums[c][i][j];
-      }
-    }
-  }
-}
-
-// Shared memory of a tile: x (queries and keys) and z (dy and values) of both sides, packed by
-// depth, and those of the other side by rows too.
+// Shared memory: x (queries and keys) and z (dy and values) of the block's own side, those of the
+// other one for one or two steps, with the statistics where that side are queries.
 template <class E>
 struct Room {
   using Word = typename E::Word;
-  Word *own_x, *own_z, *other_x, *other_z, *rows_x, *rows_z;
-  float* scratch;
+  float2* statistics;
+  Word *own_x, *own_z, *passing;
+  float* scratch;  // where no steps overlap
 
-  static constexpr size_t kBytes =
-      (4 * E::kDepthWords + (E::kOnePacking ? 0 : 2 * E::kRowWords) + E::kScratch) * 4;
+  static constexpr size_t bytes(bool ahead) {
+    return 2 * kSide * sizeof(float2) + (ahead ? 6 : 4) * kTile<E> * sizeof(Word) +
+           E::kScratch * sizeof(float);
+  }
 
   __device__ __forceinline__ Room() {
-    own_x = dynamic_shared<Word>();
-    own_z = own_x + E::kDepthWords;
-    other_x = own_z + E::kDepthWords;
-    other_z = other_x + E::kDepthWords;
-    rows_x = E::kOnePacking ? other_x : other_z + E::kDepthWords;
-    rows_z = E::kOnePacking ? other_z : rows_x + E::kRowWords;
-    scratch =
-        reinterpret_cast<float*>(E::kOnePacking ? other_z + E::kDepthWords : rows_z + E::kRowWords);
+    statistics = dynamic_shared<float2>();
+    own_x = reinterpret_cast<Word*>(statistics + 2 * kSide);
+    own_z = own_x + kTile<E>;
+    passing = own_z + kTile<E>;
+    scratch = reinterpret_cast<float*>(passing + 2 * kTile<E>);
+  }
+  __device__ __forceinline__ Word* other_x(int buffer) const {
+    return passing + buffer * 2 * kTile<E>;
+  }
+  __device__ __forceinline__ Word* other_z(int buffer) const { return other_x(buffer) + kTile<E>; }
+};
+
+// Tiles first_tile ... first_tile + tiles - 1 of the other side pass by the block's rows, which are
+// queries or keys. Calls each(weights, gradients of the scores, first column, columns, buffer); the
+// last chunk that lies in shared memory then is the block's part.
+template <class E, bool kRowsAreKeys, class Each>
+__device__ __forceinline__ void pass_tiles(const Problem<typename E::T>& p,
+                                           const Given<typename E::T>& given, const Room<E>& room,
+                                           const Place& at, int first_tile, int tiles, bool ahead,
+                                           const Each& each) {
+  constexpr int kWidth = E::kWidth;
+  const int64_t others = kRowsAreKeys ? p.n : p.m;
+  const float2* const statistics = given.statistics + at.head * tiles_of(p.n) * kSide;
+  const int chunks = chunks_of<E>(p.d > p.e ? p.d : p.e);
+  const bool busy = E::has_rows(at.rows);
+
+  float2 own[E::kSlots];
+  KINTSUGI_UNROLL
+  for (int r = 0; r < E::kSlots; ++r) {
+    own[r] = kRowsAreKeys ? make_float2(0, 0) : statistics[at.first + E::row_of(r)];
+  }
+  typename E::Scores s, dp;
+  const auto first_of = [&](int tile) { return int64_t(first_tile + tile) * kSide; };
+  const auto count_of = [&](int64_t first) {
+    return int(others - first < kSide ? others - first : kSide);
+  };
+  const auto stage = [&](int step, int buffer) {
+    const int tile = step / chunks, c = step - tile * chunks;
+    const int column = (at.part + 1 + c) % chunks * kWidth;
+    const int64_t first = first_of(tile);
+    const int columns = count_of(first), b = hidden(at.b), h = hidden(at.h);
+    const auto queries = p.q.rows(b, h), keys = p.k.rows(b, h);
+    const auto grads = given.dy.rows(b, h), values = p.v.rows(b, h);
+    const auto& own_x = kRowsAreKeys ? keys : queries;
+    const auto& own_z = kRowsAreKeys ? values : grads;
+    const auto& other_x = kRowsAreKeys ? queries : keys;
+    const auto& other_z = kRowsAreKeys ? grads : values;
+    if (step == 0 || chunks > 1) {
+      E::stage(room.own_x, own_x, {at.first, at.rows, column, p.d});
+      E::stage(room.own_z, own_z, {at.first, at.rows, column, p.e});
+    }
+    E::stage(room.other_x(buffer), other_x, {first, columns, column, p.d});
+    E::stage(room.other_z(buffer), other_z, {first, columns, column, p.e});
+    if (kRowsAreKeys && int(threadIdx.x) < kSide / 2) {
+      const int i = int(threadIdx.x) * 2;
+      copy_async16(shared_at(room.statistics + buffer * kSide + i), statistics + first + i, 16);
+    }
+  };
+  pass(chunks * tiles, ahead, stage, [&](int step, int buffer) {
+    if (!busy) return;
+    const int tile = step / chunks, c = step - tile * chunks;
+    const int column = (at.part + 1 + c) % chunks * kWidth;
+    const int64_t first = first_of(tile);
+    const int columns = count_of(first);
+    if (c == 0) {
+      clear(s);
+      clear(dp);
+    }
+    const auto depth = [&](int width) { return width - column < kWidth ? width - column : kWidth; };
+    E::dots(s, room.own_x, room.other_x(buffer), depth(p.d), columns);
+    E::dots(dp, room.own_z, room.other_z(buffer), depth(p.e), columns);
+    if (c + 1 < chunks) return;
+
+    // s becomes the weights, dp the gradients of the scores; both are zero past the last column,
+    // and past the last query by its statistics.
+    Plane::Patch bias = kRowsAreKeys ? p.bias.patch(at.b, at.h, first, at.first)
+                                     : p.bias.patch(at.b, at.h, at.first, first);
+    if (kRowsAreKeys) bias = {bias.at, bias.column, bias.row};
+    score<E>(s, p.scale, bias, at.rows, columns);
+    KINTSUGI_UNROLL
+    for (int i = 0; i < E::kBlocks; ++i) {
+      if (E::beyond(i, columns)) break;
+      KINTSUGI_UNROLL
+      for (int j = 0; j < E::kInner; ++j) {
+        const int other = E::column(i, j);
+        const float2 of =
+            kRowsAreKeys ? room.statistics[buffer * kSide + other] : own[E::slot(i, j)];
+        s[i][j] = other < columns ? power_of_two(s[i][j] - of.x) : 0;
+        dp[i][j] = s[i][j] * (dp[i][j] - of.y);
+      }
+    }
+    each(s, dp, first, columns, buffer);
+  });
+}
+
+template <class E>
+struct Factors {
+  float of[E::kSlots];
+  __device__ __forceinline__ explicit Factors(float all) {
+    KINTSUGI_UNROLL
+    for (int r = 0; r < E::kSlots; ++r) of[r] = all;
   }
 };
 
-// The products of one tile, x in s and z in dp. Own rows stay in shared memory where they fit; what
-// of the other side is needed by rows is packed on the way (kRowsX, kRowsZ).
-template <class E, int kChunks, bool kRowsX, bool kRowsZ>
-__device__ __forceinline__ void multiply(const Problem& p, const Room<E>& room, bool stage_own,
-                                         const Rows& own_x, const Rows& own_z, const Rows& other_x,
-                                         const Rows& other_z, int64_t first_row, int rows,
-                                         int64_t first_column, int columns, typename E::Scores& s,
-                                         typename E::Scores& dp) {
-  constexpr int kWidth = E::kWidth;
-  if constexpr (kChunks == 1) {
-    __syncthreads();  // the last tile has been read
-    if (stage_own) {
-      E::stage_depth(room.own_x, own_x, {first_row, rows, 0, p.d});
-      E::stage_depth(room.own_z, own_z, {first_row, rows, 0, p.e});
-    }
-    E::stage_depth(room.other_x, other_x, {first_column, columns, 0, p.d});
-    E::stage_depth(room.other_z, other_z, {first_column, columns, 0, p.e});
-    if constexpr (!E::kOnePacking && kRowsX) {
-      E::stage_rows(room.rows_x, other_x, {first_column, columns, 0, p.d});
-    }
-    if constexpr (!E::kOnePacking && kRowsZ) {
-      E::stage_rows(room.rows_z, other_z, {first_column, columns, 0, p.e});
-    }
-    __syncthreads();
-    E::dots(s, room.own_x, room.other_x, p.d);
-    E::dots(dp, room.own_z, room.other_z, p.e);
-  } else {
-    for (int c = 0; c < kChunks; ++c) {
-      const int left_d = p.d - c * kWidth, left_e = p.e - c * kWidth;
-      if (left_d <= 0 && left_e <= 0) break;
-      __syncthreads();
-      if (left_d > 0) {
-        E::stage_depth(room.own_x, own_x, {first_row, rows, c * kWidth, p.d});
-        E::stage_depth(room.other_x, other_x, {first_column, columns, c * kWidth, p.d});
-      }
-      if (left_e > 0) {
-        E::stage_depth(room.own_z, own_z, {first_row, rows, c * kWidth, p.e});
-        E::stage_depth(room.other_z, other_z, {first_column, columns, c * kWidth, p.e});
-      }
-      __syncthreads();
-      E::dots(s, room.own_x, room.other_x, left_d < kWidth ? left_d : kWidth);
-      E::dots(dp, room.own_z, room.other_z, left_e < kWidth ? left_e : kWidth);
-    }
-  }
-}
-
-// sums += weights times the rows of the other side, which lie packed where there is one chunk.
-template <class E, int kChunks>
-__device__ __forceinline__ void weigh_rows(typename E::Outs (&sums)[kChunks],
-                                           const typename E::Weights& weights,
-                                           typename E::Word* packed, const Rows& x, int64_t first,
-                                           int count, int columns) {
-  KINTSUGI_UNROLL
-  for (int c = 0; c < kChunks; ++c) {
-    if (c > 0 && c * E::kWidth >= columns) break;
-    if constexpr (kChunks > 1) {
-      __syncthreads();
-      E::stage_rows(packed, x, {first, count, c * E::kWidth, columns});
-      __syncthreads();
-    }
-    E::weigh(sums[c], weights, packed, count);
-  }
-}
+// Blocks that a multiprocessor is to hold, where a thread keeps kSums sums.
+template <class E, int kSums>
+constexpr int kResident = E::kWidth == kMaxWidth          ? 1
+                          : E::kThreads == 256            ? 2
+                          : E::kWidth == 32 && kSums == 1 ? 4
+                                                          : 3;
 
 // A block has 64 keys of one head, the queries pass by: dk = scale ds^T q, dv = p^T dy.
-template <class E, int kChunks>
-__global__ void __launch_bounds__(E::kThreads, (min_blocks<E, kChunks, 2>()))
-    keys_kernel(Problem p, Given given, int64_t key_tiles, Heads dk, Heads dv) {
+template <class E>
+__global__ void __launch_bounds__(E::kThreads, (kResident<E, 2>))
+    keys_kernel(Problem<typename E::T> p, Given<typename E::T> given, bool ahead,
+                Heads<typename E::T> dk, Heads<typename E::T> dv) {
   const Room<E> room;
-  const int64_t head = blockIdx.x / key_tiles, m0 = (blockIdx.x - head * key_tiles) * kSide;
-  const int64_t b = head / p.heads, h = head - b * p.heads;
-  const int rows = int(p.m - m0 < kSide ? p.m - m0 : kSide);
-  const Rows queries = p.q.rows(b, h), grads = given.dy.rows(b, h);
-  const Rows keys = p.k.rows(b, h), values = p.v.rows(b, h);
-  const float* const bias = p.bias.head(b, h);
-  typename E::Outs x_sums[kChunks] = {}, z_sums[kChunks] = {};
-  for (int64_t n0 = 0; n0 < p.n; n0 += kSide) {
-    const int columns = int(p.n - n0 < kSide ? p.n - n0 : kSide);
-    typename E::Scores s = {}, dp = {};
-    multiply<E, kChunks, true, true>(p, room, n0 == 0, keys, values, queries, grads, m0, rows, n0,
-                                     columns, s, dp);
-    differentiate<E, true>(p, given, head, bias, m0, rows, n0, columns, s, dp);
-    weigh_rows<E, kChunks>(z_sums, E::weights(s, room.scratch), room.rows_z, grads, n0, columns,
-                           p.e);
-    weigh_rows<E, kChunks>(x_sums, E::weights(dp, room.scratch), room.rows_x, queries, n0, columns,
-                           p.d);
-  }
-  write_rows<E, kChunks>(x_sums, p.scale, dk, dk.at(b, h), m0, rows, p.d);
-  write_rows<E, kChunks>(z_sums, 1, dv, dv.at(b, h), m0, rows, p.e);
+  const Place at(chunks_of<E>(p.d > p.e ? p.d : p.e), tiles_of(p.m), p.heads, p.m);
+  typename E::Outs x_sums = {}, z_sums = {};
+  pass_tiles<E, true>(
+      p, given, room, at, 0, tiles_of(p.n), ahead,
+      [&](const auto& s, const auto& dp, int64_t, int columns, int buffer) {
+        E::weigh(z_sums, E::weights(s, room.scratch), room.other_z(buffer), columns);
+        E::weigh(x_sums, E::weights(dp, room.scratch), room.other_x(buffer), columns);
+      });
+  write_rows<E>(x_sums, Factors<E>(p.scale).of, dk, at, p.d);
+  write_rows<E>(z_sums, Factors<E>(1).of, dv, at, p.e);
 }
 
 // A block has 64 queries of one head, the keys pass by: dq = scale ds k. dbias, where each of its
 // elements belongs to one score.
-template <class E, int kChunks>
-__global__ void __launch_bounds__(E::kThreads, (min_blocks<E, kChunks, 1>()))
-    queries_kernel(Problem p, Given given, int64_t query_tiles, Heads dq, Plane dbias) {
+template <class E>
+__global__ void __launch_bounds__(E::kThreads, (kResident<E, 1>))
+    queries_kernel(Problem<typename E::T> p, Given<typename E::T> given, bool ahead,
+                   Heads<typename E::T> dq, Plane dbias) {
   const Room<E> room;
-  const int64_t head = blockIdx.x / query_tiles, n0 = (blockIdx.x - head * query_tiles) * kSide;
-  const int64_t b = head / p.heads, h = head - b * p.heads;
-  const int rows = int(p.n - n0 < kSide ? p.n - n0 : kSide);
-  const Rows queries = p.q.rows(b, h), grads = given.dy.rows(b, h);
-  const Rows keys = p.k.rows(b, h), values = p.v.rows(b, h);
-  const float* const bias = p.bias.head(b, h);
-  float* const bias_grad = dbias.head(b, h);
-  typename E::Outs sums[kChunks] = {};
-  for (int64_t m0 = 0; m0 < p.m; m0 += kSide) {
-    const int columns = int(p.m - m0 < kSide ? p.m - m0 : kSide);
-    typename E::Scores s = {}, dp = {};
-    multiply<E, kChunks, true, false>(p, room, m0 == 0, queries, grads, keys, values, n0, rows, m0,
-                                      columns, s, dp);
-    differentiate<E, false>(p, given, head, bias, n0, rows, m0, columns, s, dp);
-    if (bias_grad) {
-      KINTSUGI_UNROLL
-      for (int i = 0; i < E::kBlocks; ++i) {
-        KINTSUGI_UNROLL
-        for (int j = 0; j < E::kInner; ++j) {
-          const int row = E::row_of(E::slot(i, j)), column = E::column(i, j);
-          if (row < rows && column < columns) {
-            bias_grad[dbias.at(n0 + row, m0 + column)] = dp[i][j];
-          }
-        }
-      }
-    }
-    weigh_rows<E, kChunks>(sums, E::weights(dp, room.scratch), room.rows_x, keys, m0, columns, p.d);
-  }
-  write_rows<E, kChunks>(sums, p.scale, dq, dq.at(b, h), n0, rows, p.d);
+  const Place at(chunks_of<E>(p.d > p.e ? p.d : p.e), tiles_of(p.n), p.heads, p.n);
+  typename E::Outs sums = {};
+  pass_tiles<E, false>(p, given, room, at, 0, tiles_of(p.m), ahead,
+                       [&](const auto&, const auto& dp, int64_t first, int columns, int buffer) {
+                         const Plane::Patch bias_grad = dbias.patch(at.b, at.h, at.first, first);
+                         if (at.part == 0 && bias_grad.at) {
+                           KINTSUGI_UNROLL
+                           for (int i = 0; i < E::kBlocks; ++i) {
+                             KINTSUGI_UNROLL
+                             for (int j = 0; j < E::kInner; ++j) {
+                               const int row = E::row_of(E::slot(i, j)), column = E::column(i, j);
+                               if (row < at.rows && column < columns) {
+                                 bias_grad(row, column) = dp[i][j];
+                               }
+                             }
+                           }
+                         }
+                         E::weigh(sums, E::weights(dp, room.scratch), room.other_x(buffer),
+                                  columns);
+                       });
+  write_rows<E>(sums, Factors<E>(p.scale).of, dq, at, p.d);
 }
 
 // --- dbias where several scores share an element ---
@@ -242,8 +224,8 @@ struct Shared {
   bool sums_queries, sums_keys;
   int64_t n, m;  // extents of bias
 
-  Shared(const Problem& p, int64_t batch, const Tensor& dbias) {
-    const int64_t extents[4] = {batch, p.heads, tiles_of(p.n), tiles_of(p.m)};
+  Shared(const Shape& scores, const Tensor& dbias) {
+    const int64_t extents[4] = {scores[0], scores[1], tiles_of(scores[2]), tiles_of(scores[3])};
     bool sums[4];
     tiles = items = 1;
     for (int i = 0; i < 4; ++i) {
@@ -255,10 +237,10 @@ struct Shared {
     }
     sums_queries = sums[2];
     sums_keys = sums[3];
-    n = sums_queries ? 1 : p.n;
-    m = sums_keys ? 1 : p.m;
-    constexpr int64_t kBlocks = 1024;  // enough for every device, and the same sums on all
-    splits = std::clamp<int64_t>(kBlocks / tiles, 1, items);
+    n = sums_queries ? 1 : scores[2];
+    m = sums_keys ? 1 : scores[3];
+    constexpr int64_t kMost = 1024;  // blocks: enough for every device, and the same sums on all
+    splits = std::clamp<int64_t>(kMost / tiles, 1, items);
   }
   int64_t elements() const { return kept[0] * kept[1] * n * m; }
 };
@@ -272,9 +254,10 @@ __device__ __forceinline__ void split_index(int64_t index, const int64_t (&exten
 }
 
 // partial (splits, batch or 1, heads or 1, n or 1, m or 1).
-template <class E, int kChunks>
-__global__ void __launch_bounds__(E::kThreads, (min_blocks<E, kChunks, 1>()))
-    bias_kernel(Problem p, Given given, Shared shared, float* partial) {
+template <class E>
+__global__ void __launch_bounds__(E::kThreads, (kResident<E, 2>))
+    bias_kernel(Problem<typename E::T> p, Given<typename E::T> given, Shared shared,
+                float* partial) {
   const Room<E> room;
   const int64_t split = blockIdx.x % shared.splits;
   int64_t kept[4], at[4];
@@ -284,20 +267,15 @@ __global__ void __launch_bounds__(E::kThreads, (min_blocks<E, kChunks, 1>()))
   for (int64_t item = split * shared.items / shared.splits; item < end; ++item) {
     split_index(item, shared.summed, at);
     const int64_t b = kept[0] + at[0], h = kept[1] + at[1];  // one of the two is 0
-    const int64_t n0 = (kept[2] + at[2]) * kSide, m0 = (kept[3] + at[3]) * kSide;
-    const int rows = int(p.n - n0 < kSide ? p.n - n0 : kSide);
-    const int columns = int(p.m - m0 < kSide ? p.m - m0 : kSide);
-    typename E::Scores s = {}, dp = {};
-    multiply<E, kChunks, false, false>(p, room, true, p.q.rows(b, h), given.dy.rows(b, h),
-                                       p.k.rows(b, h), p.v.rows(b, h), n0, rows, m0, columns, s,
-                                       dp);
-    differentiate<E, false>(p, given, b * p.heads + h, p.bias.head(b, h), n0, rows, m0, columns, s,
-                            dp);
-    KINTSUGI_UNROLL
-    for (int i = 0; i < E::kBlocks; ++i) {
-      KINTSUGI_UNROLL
-      for (int j = 0; j < E::kInner; ++j) total[i][j] += dp[i][j];
-    }
+    const Place place(b, h, kept[2] + at[2], p.heads, p.n);
+    pass_tiles<E, false>(p, given, room, place, int(kept[3] + at[3]), 1, false,
+                         [&](const auto&, const auto& dp, int64_t, int, int) {
+                           KINTSUGI_UNROLL
+                           for (int i = 0; i < E::kBlocks; ++i) {
+                             KINTSUGI_UNROLL
+                             for (int j = 0; j < E::kInner; ++j) total[i][j] += dp[i][j];
+                           }
+                         });
   }
 
   float* const tile = dynamic_shared<float>();  // (64,65)
@@ -346,7 +324,7 @@ __global__ void bias_sums_kernel(Shared shared, int64_t elements, const float* p
     for (int64_t split = 0; split < shared.splits; ++split) sum += partial[split * elements + i];
     int64_t at[4];
     split_index(i, extents, at);
-    dbias.head(at[0], at[1])[dbias.at(at[2], at[3])] = float(sum);
+    dbias.patch(at[0], at[1], at[2], at[3])(0, 0) = float(sum);
   }
 }
 
@@ -356,48 +334,49 @@ bool attention_backward(const Tensor& q, const Tensor& k, const Tensor& v, const
                         double scale, const Tensor& y, const Tensor& logsumexp, const Tensor& dy,
                         const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& dbias) {
   for (const Tensor* x : {&q, &k, &v, &y, &dy}) {
-    if (!takes(*x)) return false;
+    if (!takes(*x, dq.dtype())) return false;
   }
-  const Problem p(q, k, v, bias, scale);
-  const int64_t heads = q.size(0) * p.heads, queries = heads * p.n;
+  if (!takes_bias(bias) || !takes_bias(dbias)) return false;
+  const Shape scores{q.size(0), q.size(1), q.size(2), k.size(2)};
+  const int64_t heads = scores[0] * scores[1];
   if (heads == 0) return true;
-  const Tensor delta = Tensor::empty(logsumexp.shape(), DType::kF32, q.device());
-  const Given given{Heads(dy), pointer<float>(logsumexp), pointer<float>(delta)};
-  if (queries > 0) {
-    launch(kOp, delta_kernel, blocks_for(queries, kThreads / 32), kThreads, 0, queries, p.heads,
-           p.n, p.e, Heads(y), given.dy, pointer<float>(delta));
-  }
-  const int width = std::max(p.d, p.e);
-  with_engine<2>(width, [&](auto choice) {
-    using E = typename decltype(choice)::Engine;
-    constexpr int kChunks = decltype(choice)::kCount;
-    launch(kOp, keys_kernel<E, kChunks>, unsigned(heads * tiles_of(p.m)), E::kThreads,
-           Room<E>::kBytes, p, given, tiles_of(p.m), Heads(dk), Heads(dv));
-  });
-  if (queries == 0) return true;
-
-  Plane direct{Tensor()};
-  if (dbias.defined()) {
-    const Shared shared(p, q.size(0), dbias);
-    if (shared.items == 1 && !shared.sums_queries && !shared.sums_keys) {
-      direct = Plane(dbias);
-    } else {
-      const Tensor partial =
-          Tensor::empty({shared.splits, shared.elements()}, DType::kF32, q.device());
-      with_engine<2>(width, [&](auto choice) {
-        using E = typename decltype(choice)::Engine;
-        launch(kOp, bias_kernel<E, decltype(choice)::kCount>,
-               unsigned(shared.tiles * shared.splits), E::kThreads, Room<E>::kBytes, p, given,
-               shared, pointer<float>(partial));
-      });
-      launch(kOp, bias_sums_kernel, blocks_for(shared.elements()), kThreads, 0, shared,
-             shared.elements(), pointer<float>(partial), Plane(dbias));
+  with_engine(q.dtype(), int(std::max(q.size(3), v.size(3))), [&](auto engine) {
+    using E = decltype(engine);
+    using T = typename E::T;
+    const Problem<T> p(q, k, v, bias, scale);
+    const int query_tiles = tiles_of(p.n), key_tiles = tiles_of(p.m);
+    const int64_t padded = int64_t(query_tiles) * kSide, queries = heads * padded;
+    const Tensor statistics = Tensor::empty({queries, 2}, DType::kF32, q.device());
+    const Given<T> given{Heads<T>(dy), pointer<float2>(statistics)};
+    if (queries > 0) {
+      launch(kOp, statistics_kernel<T>, blocks_for(queries, kThreads / 32), kThreads, 0, queries,
+             p.heads, p.n, padded, p.e, Heads<T>(y), given.dy, pointer<float>(logsumexp),
+             pointer<float2>(statistics));
     }
-  }
-  with_engine<2>(width, [&](auto choice) {
-    using E = typename decltype(choice)::Engine;
-    launch(kOp, queries_kernel<E, decltype(choice)::kCount>, unsigned(heads * tiles_of(p.n)),
-           E::kThreads, Room<E>::kBytes, p, given, tiles_of(p.n), Heads(dq), direct);
+    const int chunks = chunks_of<E>(std::max(p.d, p.e));
+    const auto run = [&](const auto& kernel, int own_tiles, int other_tiles, auto... results) {
+      const bool ahead = E::kOverlaps && chunks == 1 && other_tiles > 1;
+      launch(kOp, kernel, unsigned(heads * own_tiles * chunks), E::kThreads, Room<E>::bytes(ahead),
+             p, given, ahead, results...);
+    };
+    run(keys_kernel<E>, key_tiles, query_tiles, Heads<T>(dk), Heads<T>(dv));
+    if (queries == 0) return;
+
+    Plane direct{Tensor()};
+    if (dbias.defined()) {
+      const Shared shared(scores, dbias);
+      if (shared.items == 1 && !shared.sums_queries && !shared.sums_keys) {
+        direct = Plane(dbias);
+      } else {
+        const Tensor partial =
+            Tensor::empty({shared.splits, shared.elements()}, DType::kF32, q.device());
+        launch(kOp, bias_kernel<E>, unsigned(shared.tiles * shared.splits), E::kThreads,
+               Room<E>::bytes(false), p, given, shared, pointer<float>(partial));
+        launch(kOp, bias_sums_kernel, blocks_for(shared.elements()), kThreads, 0, shared,
+               shared.elements(), pointer<float>(partial), Plane(dbias));
+      }
+    }
+    run(queries_kernel<E>, query_tiles, key_tiles, Heads<T>(dq), direct);
   });
   return true;
 }

@@ -1,34 +1,43 @@
 // What the attention kernels are made of: tiles of 64 queries and 64 keys, and three engines that
-// multiply them (f32 multiply-adds, TF32 and BF16 tensor cores). Only .cu files include it. Never
-// installed.
+// multiply them: f32 by multiply-adds and in TF32, bf16 on its tensor cores. Only .cu files include
+// it. Never installed.
 //
 // An engine holds `scores`, a tile of rows x columns, spread over the threads of a block, and
-// `outs`, rows x kWidth elements of a sum. Matrices come to it through shared memory, kWidth
-// columns at a time, in two packings that some engines tell apart: by depth, for products that
-// contract columns, and by rows, for products that contract rows.
+// `outs`, rows x kWidth elements of a sum. Matrices come to it through shared memory, 64 rows and
+// kWidth columns at a time, zero beyond what there is.
 #pragma once
 
+#include "kintsugi/engine/cuda/async.h"
 #include "kintsugi/engine/cuda/block.h"
 #include "kintsugi/engine/cuda/mma.h"
 
 // Loops over a thread's registers are unrolled; loops over depth are not, where one round has work
 // enough to hide what it waits for.
 #ifdef KINTSUGI_SIMT_EMULATED
-#define KINTSUGI_UNROLL
 #define KINTSUGI_ROLL
 #else
-#define KINTSUGI_UNROLL _Pragma("unroll")
 #define KINTSUGI_ROLL _Pragma("unroll 1")
 #endif
 
 namespace kintsugi::cuda::tiles {
 
-inline constexpr int kSide = 64;  // rows and columns of a tile of scores
+inline constexpr int kSide = 64;       // rows and columns of a tile of scores
+inline constexpr int kMaxWidth = 128;  // columns of a head in shared memory at once
+
+// The same number, of which the compiler knows nothing: what is made of it is computed again where
+// it is used, and keeps no registers over a loop.
+__device__ __forceinline__ int hidden(int x) {
+#ifndef KINTSUGI_SIMT_EMULATED
+  asm volatile("" : "+r"(x));
+#endif
+  return x;
+}
 
 // A matrix in memory with unit steps along its rows; `vectors`: rows begin at multiples of 16
 // bytes.
+template <class T>
 struct Rows {
-  const float* data;
+  const T* data;
   int64_t row;
   bool vectors;
 };
@@ -40,53 +49,55 @@ struct Window {
   int count, column, columns;
 };
 
-// Four neighbours of row `row` of a window from its column `column` on; zero outside the matrix.
-template <bool kVectors>
-__device__ __forceinline__ float4 four_of(const Rows& x, const Window& at, int row, int column) {
-  column += at.column;
-  float4 four = make_float4(0, 0, 0, 0);
-  if (row >= at.count || column >= at.columns) return four;
-  const float* const from = x.data + (at.first + row) * x.row + column;
-  if constexpr (kVectors) return *reinterpret_cast<const float4*>(from);
-  four.x = from[0];
-  if (column + 1 < at.columns) four.y = from[1];
-  if (column + 2 < at.columns) four.z = from[2];
-  if (column + 3 < at.columns) four.w = from[3];
-  return four;
-}
-
-// Calls store(kVectors, i) for i in [0, count) of this thread: all loads of vectors are under way
-// before the first is waited for.
-template <int kCount, int kThreads, class Store>
-__device__ __forceinline__ void each_store(const Rows& x, const Window& at, const Store& store) {
-  if (x.vectors && at.columns % 4 == 0) {
+// A window in shared memory, rows there kStride elements apart: 16 bytes at a time while the thread
+// goes on, where rows allow it.
+template <int kWidth, int kStride, int kThreads, class T>
+__device__ __forceinline__ void copy_window(T* to, const Rows<T>& x, const Window& at) {
+  constexpr int kLanes = kLanesOf<T>, kUnits = kWidth / kLanes;
+  const int thread = hidden(int(threadIdx.x));
+  if (x.vectors) {
     KINTSUGI_UNROLL
-    for (int step = 0; step < kCount / kThreads; ++step) {
-      store(std::true_type(), step * kThreads + int(threadIdx.x));
+    for (int step = 0; step < kSide * kUnits / kThreads; ++step) {
+      const int i = step * kThreads + thread;
+      const int row = i / kUnits, column = i % kUnits * kLanes;
+      const int left = row < at.count ? at.columns - at.column - column : 0;
+      const T* const from = x.data + (at.first + row) * x.row + at.column + column;
+      copy_async16(shared_at(to + row * kStride + column), left > 0 ? from : x.data,
+                   (left < 0        ? 0
+                    : left < kLanes ? left
+                                    : kLanes) *
+                       int(sizeof(T)));
     }
   } else {
     KINTSUGI_ROLL
-    for (int i = int(threadIdx.x); i < kCount; i += kThreads) store(std::false_type(), i);
+    for (int i = thread; i < kSide * kWidth; i += kThreads) {
+      const int row = i / kWidth, column = i % kWidth;
+      const bool inside = row < at.count && at.column + column < at.columns;
+      const int64_t from = (at.first + row) * x.row + at.column + column;
+      to[row * kStride + column] = inside ? x.data[from] : narrow<T>(0.0f);
+    }
   }
 }
 
-// Calls store(row, column, its four elements) over a window.
-template <int kWidth, int kThreads, class Store>
-__device__ __forceinline__ void each_four(const Rows& x, const Window& at, const Store& store) {
-  each_store<kSide * kWidth / 4, kThreads>(x, at, [&](auto vectors, int i) {
-    const int row = i / (kWidth / 4), column = i % (kWidth / 4) * 4;
-    store(row, column, four_of<decltype(vectors)::value>(x, at, row, column));
-  });
+// 2^x. The tensor-core units round no better than this.
+__device__ __forceinline__ float power_of_two(float x) {
+#ifdef KINTSUGI_SIMT_EMULATED
+  return std::exp2(x);
+#else
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+#endif
 }
 
 // Multiply-adds in f32: 16 x 16 threads, each with 4 rows side by side and every 16th column.
 template <int W>
 struct Fma {
+  using T = float;
   using Word = float;
+  static constexpr bool kOverlaps = false;
   static constexpr int kThreads = 256, kWidth = W;
   static constexpr int kStride = W + 4;  // rows in shared memory begin in different banks
-  static constexpr int kDepthWords = kSide * kStride, kRowWords = kDepthWords;
-  static constexpr bool kOnePacking = true;
   static constexpr int kScratchStride = kSide + 4, kScratch = kSide * kScratchStride;
   static constexpr int kSlots = 4;   // rows that a thread has a part of
   static constexpr int kLanes = 16;  // neighbours that share a row
@@ -105,18 +116,19 @@ struct Fma {
   static __device__ __forceinline__ int out_slot(int i, int) { return i; }
   static __device__ __forceinline__ int out_column(int, int j) { return tx() * kOutInner + j; }
 
-  static __device__ __forceinline__ void stage_depth(Word* to, const Rows& x, const Window& at) {
-    each_four<W, kThreads>(x, at, [&](int row, int column, float4 four) {
-      *reinterpret_cast<float4*>(to + row * kStride + column) = four;
-    });
+  // Whether this warp has rows, and whether block i of scores lies beyond all columns.
+  static __device__ __forceinline__ bool has_rows(int rows) {
+    return int(threadIdx.x) / 32 * 8 < rows;
   }
-  static __device__ __forceinline__ void stage_rows(Word* to, const Rows& x, const Window& at) {
-    stage_depth(to, x, at);
+  static __device__ __forceinline__ bool beyond(int, int) { return false; }
+
+  static __device__ __forceinline__ void stage(Word* to, const Rows<T>& x, const Window& at) {
+    copy_window<W, kStride, kThreads>(to, x, at);
   }
 
-  // s(i,j) += row i of own times row j of other, over `depth` columns.
+  // s(i,j) += row i of own times row j < count of other, over `depth` columns.
   static __device__ __forceinline__ void dots(Scores& s, const Word* own, const Word* other,
-                                              int depth) {
+                                              int depth, int) {
     const Word* const left = own + row_of(0) * kStride;
     const Word* const right = other + tx() * kStride;
     KINTSUGI_ROLL
@@ -170,16 +182,13 @@ struct Fma {
       KINTSUGI_UNROLL
       for (int kk = 0; kk < 4; ++kk) {
         float v[kOutInner];
-        if constexpr (kOutInner == 4) {
-          const float4 four = *reinterpret_cast<const float4*>(right + (k + kk) * kStride);
-          v[0] = four.x;
-          v[1] = four.y;
-          v[2] = four.z;
-          v[3] = four.w;
-        } else {
-          const float2 two = *reinterpret_cast<const float2*>(right + (k + kk) * kStride);
-          v[0] = two.x;
-          v[1] = two.y;
+        constexpr int kLanes = kOutInner < 4 ? kOutInner : 4;
+        KINTSUGI_UNROLL
+        for (int j = 0; j < kOutInner; ++j) {
+          if (j % kLanes != 0) continue;
+          const Floats<kLanes> some = load<kLanes>(right + (k + kk) * kStride + j);
+          KINTSUGI_UNROLL
+          for (int l = 0; l < kLanes; ++l) v[j + l] = some.at[l];
         }
         KINTSUGI_UNROLL
         for (int i = 0; i < 4; ++i) {
@@ -194,7 +203,6 @@ struct Fma {
 // Four warps of 16 rows each; element (i,j) of a thread is element j of product i of mma.h.
 template <int W>
 struct MmaTile {
-  using Word = uint32_t;
   static constexpr int kThreads = 128, kWidth = W;
   static constexpr int kScratch = 0;
   static constexpr int kSlots = 2, kLanes = 4;
@@ -211,6 +219,13 @@ struct MmaTile {
   static __device__ __forceinline__ int column(int i, int j) { return i * 8 + 2 * t() + j % 2; }
   static __device__ __forceinline__ int out_slot(int, int j) { return j / 2; }
   static __device__ __forceinline__ int out_column(int i, int j) { return column(i, j); }
+
+  static __device__ __forceinline__ bool has_rows(int rows) {
+    return int(threadIdx.x) / 32 * 16 < rows;
+  }
+  static __device__ __forceinline__ bool beyond(int i, int columns) {
+    return i % 2 == 0 && i * 8 >= columns;  // by pairs, as Bf16 multiplies them
+  }
 };
 
 template <int W>
@@ -218,26 +233,45 @@ struct Tf32 : MmaTile<W> {
   using Base = MmaTile<W>;
   using typename Base::Outs;
   using typename Base::Scores;
-  using typename Base::Word;
+  using T = float;
+  using Word = uint32_t;
+  static constexpr bool kOverlaps = false;
   static constexpr int kStride = W + 4;  // both ways of reading meet every bank once
-  static constexpr int kDepthWords = kSide * kStride, kRowWords = kDepthWords;
-  static constexpr bool kOnePacking = true;
   struct Weights {
     uint32_t a[kSide / 8][4];
   };
 
-  static __device__ __forceinline__ void stage_depth(Word* to, const Rows& x, const Window& at) {
-    each_four<W, Base::kThreads>(x, at, [&](int row, int column, float4 four) {
-      *reinterpret_cast<uint4*>(to + row * kStride + column) =
-          uint4{to_tf32(four.x), to_tf32(four.y), to_tf32(four.z), to_tf32(four.w)};
-    });
-  }
-  static __device__ __forceinline__ void stage_rows(Word* to, const Rows& x, const Window& at) {
-    stage_depth(to, x, at);
+  // Rounded on the way, all loads of vectors under way before the first is waited for.
+  static __device__ __forceinline__ void stage(Word* to, const Rows<T>& x, const Window& at) {
+    constexpr int kUnits = W / 4, kCount = kSide * kUnits;
+    const int thread = hidden(int(threadIdx.x));
+    const auto put = [&](auto lanes, int row, int column) {
+      constexpr int kLanes = decltype(lanes)::value;
+      Floats<kLanes> some{};
+      if (row < at.count && at.column + column < at.columns) {
+        some = load<kLanes>(x.data + (at.first + row) * x.row + at.column + column);
+      }
+      Vector<Word, kLanes> words;
+      KINTSUGI_UNROLL
+      for (int k = 0; k < kLanes; ++k) words.at[k] = to_tf32(some.at[k]);
+      store(to + row * kStride + column, words);
+    };
+    if (x.vectors && at.columns % 4 == 0) {
+      KINTSUGI_UNROLL
+      for (int step = 0; step < kCount / Base::kThreads; ++step) {
+        const int i = step * Base::kThreads + thread;
+        put(std::integral_constant<int, 4>(), i / kUnits, i % kUnits * 4);
+      }
+    } else {
+      KINTSUGI_ROLL
+      for (int i = thread; i < kSide * W; i += Base::kThreads) {
+        put(std::integral_constant<int, 1>(), i / W, i % W);
+      }
+    }
   }
 
   static __device__ __forceinline__ void dots(Scores& s, const Word* own, const Word* other,
-                                              int depth) {
+                                              int depth, int) {
     const Word* const left = own + Base::row_of(0) * kStride + Base::t();
     const Word* const right = other + Base::g() * kStride + Base::t();
     KINTSUGI_ROLL
@@ -281,53 +315,46 @@ struct Tf32 : MmaTile<W> {
   }
 };
 
+// Rows in shared memory begin 16 bytes apart from multiples of 128, so that the eight that ldmatrix
+// reads at once lie in different banks.
 template <int W>
 struct Bf16 : MmaTile<W> {
   using Base = MmaTile<W>;
   using typename Base::Outs;
   using typename Base::Scores;
-  using typename Base::Word;
-  static constexpr int kStride = W / 2 + 8;  // by depth: a word is two neighbours of a row
-  static constexpr int kRowStride = W + 8;   // by rows: a word is two neighbours of a column
-  static constexpr int kDepthWords = kSide * kStride, kRowWords = kSide / 2 * kRowStride;
-  static constexpr bool kOnePacking = false;
+  using T = BFloat16;
+  using Word = BFloat16;
+  static constexpr bool kOverlaps = true;
+  static constexpr int kStride = W + 8;
   struct Weights {
     uint32_t a[kSide / 16][4];
   };
 
-  static __device__ __forceinline__ void stage_depth(Word* to, const Rows& x, const Window& at) {
-    each_four<W, Base::kThreads>(x, at, [&](int row, int column, float4 four) {
-      *reinterpret_cast<uint2*>(to + row * kStride + column / 2) =
-          uint2{pack_bf16(four.x, four.y), pack_bf16(four.z, four.w)};
-    });
-  }
-  static __device__ __forceinline__ void stage_rows(Word* to, const Rows& x, const Window& at) {
-    each_store<kSide * W / 8, Base::kThreads>(x, at, [&](auto vectors, int i) {
-      constexpr bool kVectors = decltype(vectors)::value;
-      const int pair = i / (W / 4), column = i % (W / 4) * 4;
-      const float4 low = four_of<kVectors>(x, at, 2 * pair, column);
-      const float4 high = four_of<kVectors>(x, at, 2 * pair + 1, column);
-      *reinterpret_cast<uint4*>(to + pair * kRowStride + column) =
-          uint4{pack_bf16(low.x, high.x), pack_bf16(low.y, high.y), pack_bf16(low.z, high.z),
-                pack_bf16(low.w, high.w)};
-    });
+  static __device__ __forceinline__ void stage(Word* to, const Rows<T>& x, const Window& at) {
+    copy_window<W, kStride, Base::kThreads>(to, x, at);
   }
 
-  // Words 2t and 2t + 1 of each eight stand for t and t + 4, on both sides: one load for the two.
-  static __device__ __forceinline__ void dots(Scores& s, const Word* own, const Word* other,
-                                              int depth) {
-    const Word* const left = own + Base::row_of(0) * kStride + 2 * Base::t();
-    const Word* const right = other + Base::g() * kStride + 2 * Base::t();
-    KINTSUGI_ROLL
-    for (int d = 0; d < depth; d += 16) {
-      const uint2 low = *reinterpret_cast<const uint2*>(left + d / 2);
-      const uint2 high = *reinterpret_cast<const uint2*>(left + 8 * kStride + d / 2);
-      const uint32_t a[4] = {low.x, high.x, low.y, high.y};
+  static __device__ __forceinline__ void dots(Scores& s, const Word* own, const Word* other, int,
+                                              int count) {
+    const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32;
+    const Word* const left = own + (warp * 16 + lane % 16) * kStride + lane / 16 * 8;
+    const Word* const right = other + (lane / 16 * 8 + lane % 8) * kStride + lane / 8 % 2 * 8;
+    constexpr int kSteps = W / 16 < 4 ? W / 16 : 4;  // of which a thread holds the left operand
+    KINTSUGI_UNROLL
+    for (int first = 0; first < W; first += kSteps * 16) {
+      uint32_t a[kSteps][4];
       KINTSUGI_UNROLL
-      for (int i = 0; i < Base::kBlocks; ++i) {
-        const uint2 two = *reinterpret_cast<const uint2*>(right + i * 8 * kStride + d / 2);
-        const uint32_t b[2] = {two.x, two.y};
-        mma_bf16(s[i], a, b);
+      for (int d = 0; d < kSteps; ++d) ldmatrix_x4(a[d], shared_at(left + first + d * 16));
+      KINTSUGI_UNROLL
+      for (int i = 0; i < Base::kBlocks; i += 2) {
+        if (Base::beyond(i, count)) break;
+        KINTSUGI_UNROLL
+        for (int d = 0; d < kSteps; ++d) {
+          uint32_t words[4];
+          ldmatrix_x4(words, shared_at(right + i * 8 * kStride + first + d * 16));
+          mma_bf16(s[i], a[d], {words[0], words[1]});
+          mma_bf16(s[i + 1], a[d], {words[2], words[3]});
+        }
       }
     }
   }
@@ -345,26 +372,55 @@ struct Bf16 : MmaTile<W> {
   }
   static __device__ __forceinline__ void weigh(Outs& out, const Weights& weights, const Word* x,
                                                int depth) {
-    const Word* const right = x + Base::t() * kRowStride + Base::g();
+    const int lane = int(threadIdx.x) % 32;
+    const Word* const right = x + lane % 16 * kStride + lane / 16 * 8;
     KINTSUGI_UNROLL
     for (int k = 0; k < kSide / 16; ++k) {
       if (k * 16 >= depth) break;
       KINTSUGI_UNROLL
-      for (int i = 0; i < Base::kOutBlocks; ++i) {
-        const uint32_t b[2] = {right[k * 8 * kRowStride + i * 8],
-                               right[(k * 8 + 4) * kRowStride + i * 8]};
-        mma_bf16(out[i], weights.a[k], b);
+      for (int i = 0; i < Base::kOutBlocks; i += 2) {
+        uint32_t words[4];
+        ldmatrix_x4_trans(words, shared_at(right + k * 16 * kStride + i * 8));
+        mma_bf16(out[i], weights.a[k], {words[0], words[1]});
+        mma_bf16(out[i + 1], weights.a[k], {words[2], words[3]});
       }
     }
   }
 };
 
-// Blocks that a multiprocessor is to hold, so that some multiply while others load: as many as
-// leave registers for kSums sums of one chunk.
-template <class E, int kChunks, int kSums>
-constexpr int min_blocks() {
-  if (kChunks > 1) return 1;
-  return E::kThreads == 256 ? 2 : (E::kWidth == 32 ? 5 : 4) - kSums;
+// Words of a window in shared memory.
+template <class E>
+inline constexpr int kTile = kSide* E::kStride;
+
+template <int kOuter, int kInner>
+__device__ __forceinline__ void clear(float (&x)[kOuter][kInner]) {
+  KINTSUGI_UNROLL
+  for (int i = 0; i < kOuter; ++i) {
+    KINTSUGI_UNROLL
+    for (int j = 0; j < kInner; ++j) x[i][j] = 0;
+  }
+}
+
+// Calls stage(step, buffer), which copies to shared memory, and then compute(step, buffer) for
+// every step. `ahead`: of two buffers, one is filled while the other is computed with.
+template <class Stage, class Compute>
+__device__ __forceinline__ void pass(int steps, bool ahead, const Stage& stage,
+                                     const Compute& compute) {
+  const int lead = ahead ? 1 : 0;
+  KINTSUGI_ROLL
+  for (int next = 0; next < steps + lead; ++next) {
+    if (ahead) wait_async<0>();
+    __syncthreads();  // what was computed before has been read
+    if (next < steps) {
+      stage(next, next % 2 * lead);
+      commit_async();
+    }
+    if (!ahead) {
+      wait_async<0>();
+      __syncthreads();
+    }
+    if (next >= lead) compute(next - lead, (next - lead) % 2 * lead);
+  }
 }
 
 }  // namespace kintsugi::cuda::tiles

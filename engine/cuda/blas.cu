@@ -10,7 +10,6 @@
 #include <mutex>
 #include <type_traits>
 
-#include "kintsugi/engine/core/context.h"
 #include "kintsugi/engine/cuda/launch.h"
 
 namespace kintsugi::cuda {
@@ -88,9 +87,10 @@ struct Call {
   }
   [[noreturn]] void refuse(cublasStatus_t status) const {
     fail(ErrorKind::kDevice, op, ": cuBLASLt refused (", g.m, ",", g.k,
-         g.a_transposed ? ")^T" : ")", " x (", g.k, ",", g.n, g.b_transposed ? ")^T" : ")", ", ",
-         g.batch, " of them, rows ", g.a_row, ", ", g.b_row, " and ", g.y_row,
-         " apart: ", lib.status_string(status), " (", int(status), ")");
+         g.a_transposed ? ")^T" : ")", " x (", g.k, ",", g.n, g.b_transposed ? ")^T" : ")", " of ",
+         name_of(g.operands), " in ", name_of(g.result), ", ", g.batch, " of them, rows ", g.a_row,
+         ", ", g.b_row, " and ", g.y_row, " apart: ", lib.status_string(status), " (", int(status),
+         ")");
   }
 };
 
@@ -108,6 +108,7 @@ cublasLtHandle_t handle_of(const Call& call, int device) {
 struct Key {
   int device;
   Math math;
+  DType result;
   Activation activation;
   bool a_transposed, b_transposed, accumulate, has_bias;
   std::array<int64_t, 10> sizes;
@@ -146,6 +147,10 @@ Handle<cublasLtMatrixLayout_t> layout_of(const Call& call, cudaDataType type, in
   return out;
 }
 
+cudaDataType type_of(DType dtype) {
+  return dtype == DType::kBF16 ? CUDA_R_16BF : CUDA_R_32F;
+}
+
 template <class T>
 void set(const Call& call, cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t attribute,
          const T& value) {
@@ -162,7 +167,6 @@ cublasLtEpilogue_t epilogue_of(const Gemm& g) {
 Plan make_plan(const Call& call, cublasLtHandle_t handle, const Key& key) {
   const Gemm& g = call.g;
   const Library& lib = call.lib;
-  const bool narrow = key.math == Math::kBF16;
   cublasLtMatmulDesc_t raw = nullptr;
   call.check(lib.desc_create(
       &raw, key.math == Math::kTF32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
@@ -170,13 +174,13 @@ Plan make_plan(const Call& call, cublasLtHandle_t handle, const Key& key) {
   Handle<cublasLtMatmulDesc_t> desc(raw, lib.desc_destroy);
   set(call, raw, CUBLASLT_MATMUL_DESC_TRANSA, g.b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(call, raw, CUBLASLT_MATMUL_DESC_TRANSB, g.a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
-  const cudaDataType type = narrow ? CUDA_R_16BF : CUDA_R_32F;
+  const cudaDataType type = type_of(g.operands);
   Plan plan{std::move(desc),
             layout_of(call, type, g.a_transposed ? g.k : g.m, g.a_transposed ? g.m : g.k, g.a_row,
                       g.a_step),
             layout_of(call, type, g.b_transposed ? g.n : g.k, g.b_transposed ? g.k : g.n, g.b_row,
                       g.b_step),
-            layout_of(call, CUDA_R_32F, g.m, g.n, g.y_row, g.y_step),
+            layout_of(call, type_of(g.result), g.m, g.n, g.y_row, g.y_step),
             {},
             0,
             true};
@@ -197,7 +201,7 @@ Plan make_plan(const Call& call, cublasLtHandle_t handle, const Key& key) {
   want(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, key.alignments[2]);
   want(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, key.alignments[2]);
 
-  const auto search = [&](cublasLtEpilogue_t epilogue, const float* bias) {
+  const auto search = [&](cublasLtEpilogue_t epilogue, const void* bias) {
     set(call, raw, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue);
     set(call, raw, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);  // read for its alignment
     cublasLtMatmulHeuristicResult_t found{};
@@ -227,22 +231,24 @@ Plan& plan_of(const Call& call, cublasLtHandle_t handle, const Key& key) {
   return plans.emplace(key, make_plan(call, handle, key)).first->second;
 }
 
-// Operands of any math mode, as cuBLASLt reads them.
-void multiply(const char* op, const Gemm& g, const void* a, const void* b, Math math) {
+}  // namespace
+
+void gemm(const char* op, const Gemm& g) {
   const Call call{op, g, library(op)};
   const int device = current_device();
-  const int64_t width = math == Math::kBF16 ? 2 : 4;
   const cublasLtHandle_t handle = handle_of(call, device);
+  const int64_t width = int64_t(size_of(g.operands)), y_width = int64_t(size_of(g.result));
   const Key key{device,
-                math,
+                math_of(g.operands),
+                g.result,
                 g.activation,
                 g.a_transposed,
                 g.b_transposed,
                 g.accumulate,
                 g.bias != nullptr,
                 {g.m, g.n, g.k, g.batch, g.a_row, g.b_row, g.y_row, g.a_step, g.b_step, g.y_step},
-                {alignment_of(a, g.a_step * width), alignment_of(b, g.b_step * width),
-                 alignment_of(g.y, g.y_step * 4), alignment_of(g.bias)}};
+                {alignment_of(g.a, g.a_step * width), alignment_of(g.b, g.b_step * width),
+                 alignment_of(g.y, g.y_step * y_width), alignment_of(g.bias)}};
   Plan& plan = plan_of(call, handle, key);
   if (plan.finishes && g.bias) {
     set(call, plan.desc.get(), CUBLASLT_MATMUL_DESC_BIAS_POINTER, g.bias);
@@ -252,28 +258,11 @@ void multiply(const char* op, const Gemm& g, const void* a, const void* b, Math 
     workspace = Tensor::empty({int64_t(plan.workspace)}, DType::kU8, {DeviceType::kCuda, device});
   }
   const float one = 1, kept = g.accumulate ? 1 : 0;
-  call.check(call.lib.matmul(handle, plan.desc.get(), &one, b, plan.b.get(), a, plan.a.get(), &kept,
-                             g.y, plan.y.get(), g.y, plan.y.get(), &plan.algo,
+  call.check(call.lib.matmul(handle, plan.desc.get(), &one, g.b, plan.b.get(), g.a, plan.a.get(),
+                             &kept, g.y, plan.y.get(), g.y, plan.y.get(), &plan.algo,
                              pointer<uint8_t>(workspace), plan.workspace,
                              static_cast<cudaStream_t>(current_stream())));
   if (!plan.finishes) finish(op, g);
-}
-
-}  // namespace
-
-void gemm(const char* op, const Gemm& g) {
-  const Math math = Context::current().math;
-  if (math != Math::kBF16) return multiply(op, g, g.a, g.b, math);
-  const Narrowed a = narrowed(op, g.a, g.a_transposed ? g.k : g.m, g.a_transposed ? g.m : g.k,
-                              g.a_row, g.batch, g.a_step);
-  const Narrowed b = narrowed(op, g.b, g.b_transposed ? g.n : g.k, g.b_transposed ? g.k : g.n,
-                              g.b_row, g.batch, g.b_step);
-  Gemm narrow = g;
-  narrow.a_row = a.row;
-  narrow.a_step = a.step;
-  narrow.b_row = b.row;
-  narrow.b_step = b.step;
-  multiply(op, narrow, a.values.address(), b.values.address(), math);
 }
 
 }  // namespace kintsugi::cuda

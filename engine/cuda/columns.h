@@ -25,7 +25,7 @@ struct Columns {
 // Ranges of `count` for `others` blocks each, so that the device is busy and no thread has fewer
 // than about `least` elements.
 inline int64_t parts_for(int64_t count, int64_t per_step, int64_t others, int64_t least = 8) {
-  constexpr int64_t kBusy = 1024;  // blocks
+  constexpr int64_t kBusy = 2048;  // blocks
   const int64_t most = std::max<int64_t>(1, count / (per_step * least));
   return std::clamp<int64_t>(kBusy / std::max<int64_t>(1, others), 1, most);
 }

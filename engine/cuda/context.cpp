@@ -41,6 +41,11 @@ Stream current_stream() {
   return stream_in_use ? stream_in_use : compute_stream(current_device());
 }
 
+Math math_of(DType operands) {
+  if (operands == DType::kBF16) return Math::kBF16;
+  return Context::current().math == Math::kF32 ? Math::kF32 : Math::kTF32;
+}
+
 ScopedStream::ScopedStream(Stream stream) : saved_(stream_in_use) {
   stream_in_use = stream;
 }

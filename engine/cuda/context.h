@@ -1,6 +1,7 @@
 // The device that this thread works on and its streams. Never installed.
 #pragma once
 
+#include "kintsugi/engine/core/context.h"
 #include "kintsugi/engine/core/tensor.h"
 #include "kintsugi/engine/cuda/runtime.h"
 
@@ -22,6 +23,10 @@ class ScopedStream {
  private:
   Stream saved_;
 };
+
+// What products of such operands multiply: bf16 as it is; f32 rounded to TF32 unless Context::math
+// asks for f32.
+Math math_of(DType operands);
 
 // Element type T of a tensor on the device, for kernels' arguments; nullptr where x is undefined.
 template <class T>

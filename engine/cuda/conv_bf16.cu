@@ -55,7 +55,8 @@ struct PixelsUnderTaps {
     for (int r = 0; r < My::kCopies; ++r) {
       const bool seen =
           real && inside(row[r] + i, p.rows.extent) && inside(column[r] + j, p.columns.extent);
-      copy_async<true>(stage + to + r * My::kStep, cell[r] + under, seen);
+      copy_async16<true>(stage + to + r * My::kStep, cell[r] + under,
+                         seen ? 16 : 0);
     }
     advance();
   }
@@ -132,7 +133,7 @@ struct TapsOverPixels {
     for (int r = 0; r < My::kCopies; ++r) {
       const bool seen = more && at + r * My::kApart < end && inside(row[r], p.rows.extent) &&
                         inside(column[r], p.columns.extent);
-      copy_async<true>(stage + to + r * My::kStep, cell[r], seen);
+      copy_async16<true>(stage + to + r * My::kStep, cell[r], seen ? 16 : 0);
       // kDepth pixels on.
       column[r] += across;
       row[r] += down;

@@ -8,117 +8,141 @@ namespace kintsugi::cuda {
 
 namespace {
 
-// A row normalised by its own statistics. The row waits in shared memory, where it fits.
-template <int N>
-__global__ void layer_norm_kernel(Rows rows, double epsilon, const Floats<N>* x,
-                                  const Floats<N>* weight, const Floats<N>* bias, Floats<N>* y,
-                                  float* mean, float* rstd) {
+// A row normalised by its own statistics: the mean first, so that one far from zero cancels
+// nothing. `part` is what an element counts in a mean.
+template <class T, int N>
+__global__ void __launch_bounds__(kThreads, 3)
+    layer_norm_kernel(Rows rows, double part, double epsilon, const T* x, const float* weight,
+                      const float* bias, T* y, float* mean, float* rstd) {
+  constexpr int kGroups = kHeld<N>;
   const int lanes = rows.lanes, lane = rows.lane();
-  Floats<N>* held = rows.copy<Floats<N>>(0, 1);
+  const int64_t span = kGroups * lanes;
   for (int64_t first = int64_t(blockIdx.x) * rows.groups(); first < rows.rows;
        first += int64_t(gridDim.x) * rows.groups()) {
     const int64_t row = first + rows.group(), n = row < rows.rows ? rows.n : 0;
-    const Floats<N>* src = x + row * rows.n;
-    // Sums of what is left after an element of the row: a mean far from zero cancels nothing.
-    const double shift = n > 0 ? double(src[0].at[0]) : 0;
+    const int64_t start = row * rows.n * N;
+    Vector<T, N> held[kGroups];
+    const auto fetch = [&](int k, int64_t i) { held[k] = load<N>(x + start + i * N); };
     double sum = 0, squares = 0;
-    for (int64_t i = lane; i < n; i += lanes) {
-      const Floats<N> v = src[i];
-      if (rows.held) held[i] = v;
-      for (int k = 0; k < N; ++k) {
-        const double d = double(v.at[k]) - shift;
-        sum += d;
-        squares += d * d;
-      }
+    for (int64_t from = lane; from < n; from += span) {
+      rows.each<kGroups>(from, n, fetch);
+      rows.each<kGroups>(from, n, [&](int k, int64_t) { sum += double(sum_of(widen(held[k]))); });
     }
-    sum = row_sum(sum, lanes);
-    squares = row_sum(squares, lanes);
-    const double count = double(rows.n * N), center = shift + sum / count;
-    double variance = (squares - sum * (sum / count)) / count;
+    const double center = row_sum(sum, lanes) * part;
+    const float middle = float(center), rest = float(center - double(middle));
+    for (int64_t from = lane; from < n; from += span) {
+      if (n > span) rows.each<kGroups>(from, n, fetch);
+      rows.each<kGroups>(from, n, [&](int k, int64_t) {
+        Floats<N> v = widen(held[k]);
+        KINTSUGI_UNROLL
+        for (int e = 0; e < N; ++e) v.at[e] = (v.at[e] - middle) * (v.at[e] - middle);
+        squares += double(sum_of(v));
+      });
+    }
+    double variance = row_sum(squares, lanes) * part - double(rest) * double(rest);
     if (variance < 0) variance = 0;  // NaN passes
-    const double r = 1 / sqrt(variance + epsilon);
+    const double r = rsqrt(variance + epsilon);
     if (n > 0 && lane == 0) {
-      mean[row] = float(center);
+      mean[row] = middle;
       rstd[row] = float(r);
     }
-    const float middle = float(center), rest = float(center - double(middle)), scale = float(r);
-    for (int64_t i = lane; i < n; i += lanes) {
-      Floats<N> v = rows.held ? held[i] : src[i];
-      Floats<N> w, b;
-      if (weight) w = weight[i];
-      if (bias) b = bias[i];
-      for (int k = 0; k < N; ++k) {
-        v.at[k] = (v.at[k] - middle - rest) * scale;
-        if (weight) v.at[k] *= w.at[k];
-        if (bias) v.at[k] += b.at[k];
-      }
-      y[row * rows.n + i] = v;
+    const float scale = float(r), shift = -rest * scale;
+    for (int64_t from = lane; from < n; from += span) {
+      if (n > span) rows.each<kGroups>(from, n, fetch);
+      rows.each<kGroups>(from, n, [&](int k, int64_t i) {
+        Floats<N> v = widen(held[k]), w, b;
+        if (weight) w = read<N>(weight + i * N);
+        if (bias) b = read<N>(bias + i * N);
+        KINTSUGI_UNROLL
+        for (int e = 0; e < N; ++e) {
+          v.at[e] = (v.at[e] - middle) * scale + shift;
+          if (weight) v.at[e] *= w.at[e];
+          if (bias) v.at[e] += b.at[e];
+        }
+        write(y + start + i * N, v);
+      });
     }
   }
 }
 
-// dx, and each block's sums for dweight and dbias: partial is (blocks, 2, n). A row has four
-// copies: x, dy and the sums of its lanes, or only the sums, in `partial` itself, where those do
-// not fit.
-template <int N>
-__global__ void layer_norm_backward_kernel(Rows rows, const Floats<N>* x, const Floats<N>* weight,
-                                           const float* mean, const float* rstd,
-                                           const Floats<N>* dy, Floats<N>* dx, Floats<N>* partial) {
+// dx, and each block's sums for dweight and dbias: partial is (blocks, 2, n). A thread has the same
+// columns of every row and adds up in registers, or in `partial` itself where a row is too long.
+template <class T, int N>
+__global__ void __launch_bounds__(kThreads, 2)
+    layer_norm_backward_kernel(Rows rows, double part, const T* x, const float* weight,
+                               const float* mean, const float* rstd, const T* dy, T* dx,
+                               float* partial) {
+  constexpr int kGroups = kHeldOfTwo<N>;
   const int lanes = rows.lanes, lane = rows.lane();
-  Floats<N>*held_x = rows.copy<Floats<N>>(0, 4), *held_dy = rows.copy<Floats<N>>(1, 4);
-  Floats<N>* out = partial + int64_t(blockIdx.x) * 2 * rows.n;
-  Floats<N>* dweight = rows.held ? rows.copy<Floats<N>>(2, 4) : out;
-  Floats<N>* dbias = dweight + rows.n;
-  for (int64_t i = lane; i < rows.n; i += lanes) {
-    for (int k = 0; k < N; ++k) dweight[i].at[k] = dbias[i].at[k] = 0;
+  const int64_t span = kGroups * lanes, size = 2 * rows.n * N;
+  const bool once = rows.n <= span;
+  float* out = partial + int64_t(blockIdx.x) * size;
+  Vector<T, N> held_x[kGroups], held_dy[kGroups];
+  Floats<N> dweight[kGroups] = {}, dbias[kGroups] = {};
+  const auto put_sums = [&](float* to, int k, int64_t i) {
+    write(to + i * N, dweight[k]);
+    write(to + (rows.n + i) * N, dbias[k]);
+  };
+  for (int64_t from = lane; !once && from < rows.n; from += span) {
+    rows.each<kGroups>(from, rows.n, [&](int k, int64_t i) { put_sums(out, k, i); });
   }
   for (int64_t first = int64_t(blockIdx.x) * rows.groups(); first < rows.rows;
        first += int64_t(gridDim.x) * rows.groups()) {
     const int64_t row = first + rows.group(), n = row < rows.rows ? rows.n : 0;
-    const Floats<N>*src = x + row * rows.n, *grad = dy + row * rows.n;
+    const int64_t start = row * rows.n * N;
+    const auto fetch = [&](int k, int64_t i) {
+      held_x[k] = load<N>(x + start + i * N);
+      held_dy[k] = load<N>(dy + start + i * N);
+    };
     const float center = n > 0 ? mean[row] : 0, scale = n > 0 ? rstd[row] : 0;
     double sum = 0, products = 0;  // of dy * weight, and of that * xhat
-    for (int64_t i = lane; i < n; i += lanes) {
-      const Floats<N> v = src[i], d = grad[i];
-      if (rows.held) {
-        held_x[i] = v;
-        held_dy[i] = d;
-      }
-      Floats<N> dw = dweight[i], db = dbias[i], w;
-      if (weight) w = weight[i];
-      for (int k = 0; k < N; ++k) {
-        const float xhat = (v.at[k] - center) * scale, g = weight ? d.at[k] * w.at[k] : d.at[k];
-        dw.at[k] += d.at[k] * xhat;
-        db.at[k] += d.at[k];
-        sum += double(g);
-        products += double(g * xhat);
-      }
-      dweight[i] = dw;
-      dbias[i] = db;
+    for (int64_t from = lane; from < n; from += span) {
+      rows.each<kGroups>(from, n, fetch);
+      rows.each<kGroups>(from, n, [&](int k, int64_t i) {
+        Floats<N> xhat = widen(held_x[k]), d = widen(held_dy[k]), w;
+        if (weight) w = read<N>(weight + i * N);
+        if (!once) {
+          dweight[k] = read<N>(out + i * N);
+          dbias[k] = read<N>(out + (rows.n + i) * N);
+        }
+        KINTSUGI_UNROLL
+        for (int e = 0; e < N; ++e) {
+          xhat.at[e] = (xhat.at[e] - center) * scale;
+          dweight[k].at[e] += d.at[e] * xhat.at[e];
+          dbias[k].at[e] += d.at[e];
+          if (weight) d.at[e] *= w.at[e];
+          xhat.at[e] *= d.at[e];
+        }
+        if (!once) put_sums(out, k, i);
+        sum += double(sum_of(d));
+        products += double(sum_of(xhat));
+      });
     }
-    const float mean_g = float(row_sum(sum, lanes) / double(rows.n * N));
-    const float mean_gx = float(row_sum(products, lanes) / double(rows.n * N));
-    for (int64_t i = lane; i < n; i += lanes) {
-      const Floats<N> v = rows.held ? held_x[i] : src[i];
-      Floats<N> d = rows.held ? held_dy[i] : grad[i], w;
-      if (weight) w = weight[i];
-      for (int k = 0; k < N; ++k) {
-        const float xhat = (v.at[k] - center) * scale, g = weight ? d.at[k] * w.at[k] : d.at[k];
-        d.at[k] = scale * (g - mean_g - xhat * mean_gx);
-      }
-      dx[row * rows.n + i] = d;
+    const float mean_g = float(row_sum(sum, lanes) * part);
+    const float mean_gx = float(row_sum(products, lanes) * part);
+    for (int64_t from = lane; from < n; from += span) {
+      if (n > span) rows.each<kGroups>(from, n, fetch);
+      rows.each<kGroups>(from, n, [&](int k, int64_t i) {
+        Floats<N> v = widen(held_x[k]), d = widen(held_dy[k]), w;
+        if (weight) w = read<N>(weight + i * N);
+        KINTSUGI_UNROLL
+        for (int e = 0; e < N; ++e) {
+          const float g = weight ? d.at[e] * w.at[e] : d.at[e];
+          d.at[e] = scale * (g - mean_g - (v.at[e] - center) * scale * mean_gx);
+        }
+        write(dx + start + i * N, d);
+      });
     }
   }
-  if (!rows.held) return;
+  if (!once) return;
+  float* sums = dynamic_shared<float>();
+  __syncthreads();  // row_sum has used it
+  rows.each<kGroups>(lane, rows.n,
+                     [&](int k, int64_t i) { put_sums(sums + rows.group() * size, k, i); });
   __syncthreads();
-  const Floats<N>* sums =
-      reinterpret_cast<const Floats<N>*>(dynamic_shared<unsigned char>() + Rows::kScratch);
-  for (int64_t i = threadIdx.x; i < 2 * rows.n; i += blockDim.x) {
-    Floats<N> total = sums[2 * rows.n + i];
-    for (int g = 1; g < rows.groups(); ++g) {
-      const Floats<N> other = sums[(g * 4 + 2) * rows.n + i];
-      for (int k = 0; k < N; ++k) total.at[k] += other.at[k];
-    }
+  for (int64_t i = threadIdx.x; i < size; i += blockDim.x) {
+    float total = sums[i];
+    for (int g = 1; g < rows.groups(); ++g) total += sums[g * size + i];
     out[i] = total;
   }
 }
@@ -150,53 +174,55 @@ void zero(const Tensor& x) {
 
 bool layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double epsilon,
                 const Tensor& y, const Tensor& mean, const Tensor& rstd) {
-  if (x.dtype() != DType::kF32) return false;
-  if (x.numel() == 0) return true;
-  const float *src = pointer<float>(x), *w = pointer<float>(weight), *b = pointer<float>(bias);
-  const bool fours = x.size(1) % 4 == 0 && in_fours(src, w, b, y.address());
-  visit_width(fours, [&](auto wide) {
-    constexpr int kN = decltype(wide)::value;
-    using V = Floats<kN>;
-    const Rows rows(x.size(0), x.size(1) / kN, sizeof(V), 1);
-    launch("layer_norm", layer_norm_kernel<kN>, rows.blocks(), rows.threads, rows.shared, rows,
-           epsilon, reinterpret_cast<const V*>(src), reinterpret_cast<const V*>(w),
-           reinterpret_cast<const V*>(b), reinterpret_cast<V*>(pointer<float>(y)),
-           pointer<float>(mean), pointer<float>(rstd));
+  const int64_t n = x.size(1);
+  return visit_storage(x, [&](auto zero) {
+    using T = decltype(zero);
+    if (x.numel() == 0) return;
+    const auto run = [&](auto width) {
+      constexpr int kN = decltype(width)::value;
+      const Rows rows(x.size(0), n / kN, kHeld<kN>);
+      launch("layer_norm", layer_norm_kernel<T, kN>, rows.blocks(), rows.threads, Rows::kScratch,
+             rows, 1 / double(n), epsilon, pointer<T>(x), pointer<float>(weight),
+             pointer<float>(bias), pointer<T>(y), pointer<float>(mean), pointer<float>(rstd));
+    };
+    visit_width<T>(run, n, pointer<T>(x), pointer<float>(weight), pointer<float>(bias),
+                   pointer<T>(y));
   });
-  return true;
 }
 
 bool layer_norm_backward(const Tensor& x, const Tensor& weight, const Tensor& mean,
                          const Tensor& rstd, const Tensor& dy, const Tensor& dx,
                          const Tensor& dweight, const Tensor& dbias) {
   constexpr const char* kOp = "layer_norm_backward";
-  if (x.dtype() != DType::kF32) return false;
-  if (x.numel() == 0) {
-    zero(dweight);
-    zero(dbias);
-    return true;
-  }
-  const float *src = pointer<float>(x), *grad = pointer<float>(dy), *w = pointer<float>(weight);
   const int64_t n = x.size(1);
-  visit_width(n % 4 == 0 && in_fours(src, grad, w, dx.address()), [&](auto wide) {
-    constexpr int kN = decltype(wide)::value;
-    using V = Floats<kN>;
-    const Rows rows(x.size(0), n / kN, sizeof(V), 4);
-    // Enough rows a block that its sums are little beside them, and enough blocks for the device.
-    const int64_t groups = rows.threads / rows.lanes;
-    const unsigned blocks = rows.blocks(std::clamp<int64_t>(x.size(0) / (8 * groups), 1, 1024));
-    const Tensor partial = Tensor::empty({int64_t(blocks), 2, n}, DType::kF32, x.device());
-    launch(kOp, layer_norm_backward_kernel<kN>, blocks, rows.threads, rows.shared, rows,
-           reinterpret_cast<const V*>(src), reinterpret_cast<const V*>(w), pointer<float>(mean),
-           pointer<float>(rstd), reinterpret_cast<const V*>(grad),
-           reinterpret_cast<V*>(pointer<float>(dx)), reinterpret_cast<V*>(pointer<float>(partial)));
-    if (!dweight.defined() && !dbias.defined()) return;
-    const Columns columns(2 * n, 8);
-    launch(kOp, sum_blocks, unsigned(columns.tiles), columns.threads,
-           size_t(columns.threads) * sizeof(double), int64_t(blocks), n, columns,
-           pointer<float>(partial), pointer<float>(dweight), pointer<float>(dbias));
+  return visit_storage(x, [&](auto none) {
+    using T = decltype(none);
+    if (x.numel() == 0) {
+      zero(dweight);
+      zero(dbias);
+      return;
+    }
+    const auto run = [&](auto width) {
+      constexpr int kN = decltype(width)::value;
+      const Rows rows(x.size(0), n / kN, kHeldOfTwo<kN>);
+      // Enough rows a block that its sums are little beside them, and enough blocks for the device.
+      const int64_t groups = rows.threads / rows.lanes;
+      const unsigned blocks = rows.blocks(std::clamp<int64_t>(x.size(0) / (8 * groups), 1, 1024));
+      const Tensor partial = Tensor::empty({int64_t(blocks), 2, n}, DType::kF32, x.device());
+      const bool once = rows.n <= int64_t(kHeldOfTwo<kN>) * rows.lanes;
+      const size_t sums = once ? size_t(groups * 2 * n) * sizeof(float) : 0;
+      launch(kOp, layer_norm_backward_kernel<T, kN>, blocks, rows.threads,
+             std::max(Rows::kScratch, sums), rows, 1 / double(n), pointer<T>(x),
+             pointer<float>(weight), pointer<float>(mean), pointer<float>(rstd), pointer<T>(dy),
+             pointer<T>(dx), pointer<float>(partial));
+      if (!dweight.defined() && !dbias.defined()) return;
+      const Columns columns(2 * n, 8);
+      launch(kOp, sum_blocks, unsigned(columns.tiles), columns.threads,
+             size_t(columns.threads) * sizeof(double), int64_t(blocks), n, columns,
+             pointer<float>(partial), pointer<float>(dweight), pointer<float>(dbias));
+    };
+    visit_width<T>(run, n, pointer<T>(x), pointer<float>(weight), pointer<T>(dy), pointer<T>(dx));
   });
-  return true;
 }
 
 }  // namespace kintsugi::cuda

@@ -1,6 +1,7 @@
 #include "kintsugi/engine/cuda/layout.h"
 
 #include "kintsugi/engine/cuda/block.h"
+#include "kintsugi/engine/cuda/vector.h"
 
 namespace kintsugi::cuda {
 
@@ -32,32 +33,31 @@ __global__ void gather_kernel(Split s, const V* x, const int64_t* indices, V* y)
   }
 }
 
-constexpr int kWidth = 4;  // columns of a lane, 32 apart
-
-// A warp a row of dx and 32 * kWidth columns: it looks through all indices, 32 at once, and adds up
-// the rows whose index is its own, in their order.
-__global__ void gather_backward_kernel(Split s, const float* dy, const int64_t* indices,
-                                       float* dx) {
-  const int64_t tiles = (s.inner + 32 * kWidth - 1) / (32 * kWidth), total = s.outer * s.n * tiles;
+// A warp a row of dx and 32 groups of N columns: it looks through all indices, 32 at once, and adds
+// up the rows whose index is its own, in their order.
+template <class T, int N>
+__global__ void gather_backward_kernel(Split s, const T* dy, const int64_t* indices, T* dx) {
+  const int64_t tiles = (s.inner + 32 * N - 1) / (32 * N), total = s.outer * s.n * tiles;
   const int lane = int(threadIdx.x) % 32;
   for (int64_t w = grid_first() / 32; w < total; w += grid_step() / 32) {
-    const int64_t row = w / tiles, first = (w - row * tiles) * 32 * kWidth + lane;
+    const int64_t row = w / tiles, column = ((w - row * tiles) * 32 + lane) * N;
     const int64_t outer = row / s.n, index = row - outer * s.n;
-    double sum[kWidth] = {};
+    double sum[N] = {};
     for (int64_t begin = 0; begin < s.count; begin += 32) {
       const int64_t i = begin + lane;
       unsigned hits = __ballot_sync(kAllLanes, i < s.count && indices[i] == index);
       for (int64_t at = begin; hits != 0; ++at, hits >>= 1) {
-        if (!(hits & 1u)) continue;
-        const float* src = dy + (outer * s.count + at) * s.inner;
-        for (int k = 0; k < kWidth; ++k) {
-          if (first + 32 * k < s.inner) sum[k] += double(src[first + 32 * k]);
-        }
+        if (!(hits & 1u) || column >= s.inner) continue;
+        const Floats<N> v = read<N>(dy + (outer * s.count + at) * s.inner + column);
+        KINTSUGI_UNROLL
+        for (int e = 0; e < N; ++e) sum[e] += double(v.at[e]);
       }
     }
-    for (int k = 0; k < kWidth; ++k) {
-      if (first + 32 * k < s.inner) dx[row * s.inner + first + 32 * k] = float(sum[k]);
-    }
+    if (column >= s.inner) continue;
+    Floats<N> out;
+    KINTSUGI_UNROLL
+    for (int e = 0; e < N; ++e) out.at[e] = float(sum[e]);
+    write(dx + row * s.inner + column, out);
   }
 }
 
@@ -91,14 +91,19 @@ bool gather(const Tensor& x, int dim, const Tensor& indices, const Tensor& y) {
 }
 
 bool gather_backward(const Tensor& dy, int dim, const Tensor& indices, const Tensor& dx) {
-  if (dx.dtype() != DType::kF32) return false;
-  if (dx.numel() == 0) return true;
-  const Split s(dx, dim, indices);
-  const int64_t tiles = (s.inner + 32 * kWidth - 1) / (32 * kWidth);
-  launch("gather_backward", gather_backward_kernel,
-         blocks_for(s.outer * s.n * tiles, kThreads / 32), kThreads, 0, s, pointer<float>(dy),
-         pointer<int64_t>(indices), pointer<float>(dx));
-  return true;
+  return visit_storage(dx, [&](auto zero) {
+    using T = decltype(zero);
+    if (dx.numel() == 0) return;
+    const Split s(dx, dim, indices);
+    const auto run = [&](auto width) {
+      constexpr int kN = decltype(width)::value;
+      const int64_t tiles = (s.inner + 32 * kN - 1) / (32 * kN);
+      launch("gather_backward", gather_backward_kernel<T, kN>,
+             blocks_for(s.outer * s.n * tiles, kThreads / 32), kThreads, 0, s, pointer<T>(dy),
+             pointer<int64_t>(indices), pointer<T>(dx));
+    };
+    visit_width<T>(run, s.inner, pointer<T>(dy), pointer<T>(dx));
+  });
 }
 
 }  // namespace kintsugi::cuda

@@ -1,5 +1,5 @@
 // Gathering of rows along a dimension, operands as in engine/ref/layout.h; false for gradients that
-// are not f32. Never installed.
+// are neither f32 nor bf16. Never installed.
 #pragma once
 
 #include "kintsugi/engine/core/tensor.h"

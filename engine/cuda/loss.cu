@@ -40,27 +40,33 @@ struct Weights {
 // Probabilities, and each row's loss.
 __global__ void cross_entropy_kernel(Rows rows, Weights weights, const float* x, float* q,
                                      double* losses) {
+  constexpr int kGroups = kHeld<1>;
   const int lanes = rows.lanes, lane = rows.lane();
-  float* held = rows.copy<float>(0, 1);
+  const int64_t span = kGroups * lanes;
   for (int64_t first = int64_t(blockIdx.x) * rows.groups(); first < rows.rows;
        first += int64_t(gridDim.x) * rows.groups()) {
     const int64_t row = first + rows.group(), n = row < rows.rows ? rows.n : 0;
     const float* src = x + row * rows.n;
-    float top = -kInfinity, sum = 0;
-    for (int64_t c = lane; c < n; c += lanes) {
-      const float v = src[c];
-      if (rows.held) held[c] = v;
-      top = fmaxf(top, v);
+    float held[kGroups], top = -kInfinity, sum = 0;
+    for (int64_t from = lane; from < n; from += span) {
+      rows.each<kGroups>(from, n, [&](int k, int64_t c) { held[k] = src[c]; });
+      rows.each<kGroups>(from, n, [&](int k, int64_t) { top = fmaxf(top, held[k]); });
     }
-    top = row_reduce(top, Greater(), -kInfinity, lanes);
-    for (int64_t c = lane; c < n; c += lanes) sum += expf((rows.held ? held[c] : src[c]) - top);
+    top = row_reduce(top, Greater(), lanes);
+    for (int64_t from = lane; from < n; from += span) {
+      if (n > span) rows.each<kGroups>(from, n, [&](int k, int64_t c) { held[k] = src[c]; });
+      rows.each<kGroups>(from, n, [&](int k, int64_t) { sum += expf(held[k] - top); });
+    }
     sum = row_sum(sum, lanes);
     const float shift = logf(sum);
     double loss = 0;
-    for (int64_t c = lane; c < n; c += lanes) {
-      const float logp = (rows.held ? held[c] : src[c]) - top - shift, w = weights.at(row, c);
-      q[row * rows.n + c] = expf(logp);
-      if (w != 0) loss -= double(w) * double(logp);
+    for (int64_t from = lane; from < n; from += span) {
+      if (n > span) rows.each<kGroups>(from, n, [&](int k, int64_t c) { held[k] = src[c]; });
+      rows.each<kGroups>(from, n, [&](int k, int64_t c) {
+        const float logp = held[k] - top - shift, w = weights.at(row, c);
+        q[row * rows.n + c] = expf(logp);
+        if (w != 0) loss -= double(w) * double(logp);
+      });
     }
     loss = row_sum(loss, lanes);
     if (n > 0 && lane == 0) losses[row] = weights.valid(row) ? loss : double(NAN);
@@ -101,9 +107,9 @@ bool cross_entropy(const Tensor& logits, const Tensor& targets, double smoothing
                    const Tensor& loss, const Tensor& probabilities) {
   if (logits.dtype() != DType::kF32) return false;
   const int64_t n = logits.size(0), k = logits.size(1);
-  const Rows rows(n, k, sizeof(float), 1);
+  const Rows rows(n, k, kHeld<1>);
   const Tensor losses = Tensor::empty({n}, DType::kF64, logits.device());
-  launch("cross_entropy", cross_entropy_kernel, rows.blocks(), rows.threads, rows.shared, rows,
+  launch("cross_entropy", cross_entropy_kernel, rows.blocks(), rows.threads, Rows::kScratch, rows,
          Weights(targets, smoothing, k), pointer<float>(logits), pointer<float>(probabilities),
          pointer<double>(losses));
   launch("cross_entropy", mean_of, 1, kThreads, Rows::kScratch, n, pointer<double>(losses),
@@ -115,9 +121,9 @@ bool cross_entropy_backward(const Tensor& probabilities, const Tensor& targets, 
                             const Tensor& dloss, const Tensor& dlogits) {
   if (probabilities.dtype() != DType::kF32) return false;
   const int64_t n = probabilities.size(0), k = probabilities.size(1);
-  const Rows rows(n, k, sizeof(float), 0);
+  const Rows rows(n, k, kHeld<1>);
   launch("cross_entropy_backward", cross_entropy_backward_kernel, rows.blocks(), rows.threads,
-         rows.shared, rows, Weights(targets, smoothing, k), pointer<float>(probabilities),
+         Rows::kScratch, rows, Weights(targets, smoothing, k), pointer<float>(probabilities),
          pointer<float>(dloss), pointer<float>(dlogits));
   return true;
 }

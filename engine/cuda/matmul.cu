@@ -30,6 +30,14 @@ Layout layout_of(const Tensor& x) {
   return {};
 }
 
+void* element(const Tensor& x, int64_t index) {
+  return pointer<std::byte>(x) + index * int64_t(size_of(x.dtype()));
+}
+
+bool takes(const Tensor& x) {
+  return x.dtype() == DType::kF32 || x.dtype() == DType::kBF16;
+}
+
 // The leading dimensions of three tensors, the innermost first, joined where the distances allow.
 struct Batch {
   struct Dim {
@@ -54,7 +62,7 @@ struct Batch {
   }
 };
 
-// y = a b (+ bias), for any strides of a and b; y is contiguous.
+// y = a b (+ bias), for any strides of a and b, which have one dtype; y is contiguous.
 void product(const char* op, const Tensor& a, const Tensor& b, const Tensor& y,
              const Tensor& bias = {}) {
   if (y.numel() == 0) return;
@@ -78,7 +86,9 @@ void product(const char* op, const Tensor& a, const Tensor& b, const Tensor& y,
   g.y_row = g.n;
   g.a_transposed = left.transposed;
   g.b_transposed = right.transposed;
-  g.bias = pointer<float>(bias);
+  g.operands = a.dtype();
+  g.result = y.dtype();
+  g.bias = pointer<void>(bias);
   std::vector<Batch::Dim> dims = Batch(a, b, y).dims;
   // One b for all rows of the innermost batch: one taller product.
   if (!dims.empty() && dims[0].b == 0 && !g.a_transposed && dims[0].y == g.m * g.n) {
@@ -104,17 +114,17 @@ void product(const char* op, const Tensor& a, const Tensor& b, const Tensor& y,
     return product(op, a.contiguous(), b.contiguous(), y, bias);
   }
   for (int64_t i = 0; i < calls; ++i) {
-    g.a = pointer<float>(a);
-    g.b = pointer<float>(b);
-    g.y = pointer<float>(y);
-    int64_t rest = i;
+    int64_t rest = i, at_a = 0, at_b = 0, at_y = 0;
     for (const auto& dim : dims) {
       const int64_t index = rest % dim.size;
       rest /= dim.size;
-      g.a += index * dim.a;
-      g.b += index * dim.b;
-      g.y += index * dim.y;
+      at_a += index * dim.a;
+      at_b += index * dim.b;
+      at_y += index * dim.y;
     }
+    g.a = element(a, at_a);
+    g.b = element(b, at_b);
+    g.y = element(y, at_y);
     gemm(op, g);
   }
 }
@@ -122,24 +132,25 @@ void product(const char* op, const Tensor& a, const Tensor& b, const Tensor& y,
 }  // namespace
 
 bool matmul(const Tensor& a, const Tensor& b, const Tensor& y) {
-  if (y.dtype() != DType::kF32) return false;
+  if (!takes(y)) return false;
   product("matmul", a, b, y);
   return true;
 }
 
 bool linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y) {
-  if (y.dtype() != DType::kF32) return false;
-  product("linear", x, weight.transpose(0, 1), y, bias.defined() ? bias.contiguous() : bias);
+  if (!takes(y)) return false;
+  product("linear", x, weight.to(x.dtype()).transpose(0, 1), y,
+          bias.defined() ? bias.contiguous().to(y.dtype()) : bias);
   return true;
 }
 
 bool linear_backward(const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& dx,
                      const Tensor& dweight, const Tensor& dbias) {
   constexpr const char* kOp = "linear_backward";
-  if (dy.dtype() != DType::kF32) return false;
+  if (!takes(dy)) return false;
   // Read up to three times: put in order once.
   const Tensor grad = dy.numel() == 0 || layout_of(dy).fits ? dy : dy.contiguous();
-  if (dx.defined()) product(kOp, grad, weight, dx);
+  if (dx.defined()) product(kOp, grad, weight.to(dy.dtype()), dx);
   if (dweight.defined()) product(kOp, grad.transpose(0, 1), x, dweight);
   if (!dbias.defined()) return true;
   Tensor sums = dbias.view({1, dbias.numel()});

@@ -1,13 +1,13 @@
-// Matrix products in f32 storage; Context::math says what the operands are rounded to. Never
-// installed.
+// Matrix products. Never installed.
 #pragma once
 
 #include "kintsugi/engine/core/tensor.h"
 
 namespace kintsugi::cuda {
 
-// As in engine/ref/matmul.h, for f32; y, dx and dweight are contiguous. An operand is copied only
-// where neither of its last two strides is 1, or where a batch has no regular distances.
+// As in engine/ref/matmul.h, for f32 and bf16, weight, bias and their gradients f32 beside either;
+// false for another dtype. y, dx and dweight are contiguous. An operand is copied only where
+// neither of its last two strides is 1, or where a batch has no regular distances.
 bool matmul(const Tensor& a, const Tensor& b, const Tensor& y);
 bool linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y);
 bool linear_backward(const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& dx,

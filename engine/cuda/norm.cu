@@ -13,17 +13,25 @@ namespace kintsugi::cuda {
 
 namespace {
 
+// Blocks lie in rows, `tiles` of channels for each part of the pixels; grid.y counts images.
+dim3 grid_of(int64_t tiles, int64_t parts, int64_t images) {
+  return dim3(unsigned(tiles * parts), unsigned(std::min<int64_t>(images, 65535)));
+}
+
 struct Planes {
   int64_t images, pixels, channels, width;
+  Columns columns;       // of the first pass: a thread has a group of neighbouring channels
   int64_t parts, chunk;  // of the first pass: parts of `chunk` pixels
 
-  Planes(const Tensor& x, int64_t groups)
+  // Threads take `lanes` channels. Parts are long enough that their sums are little beside them.
+  Planes(const Tensor& x, int64_t groups, int lanes)
       : images(x.rank() == 3 ? x.size(0) : 1),
         pixels(x.size(-2)),
         channels(x.size(-1)),
-        width(channels / groups) {
-    const Columns columns(channels);
-    parts = parts_for(pixels, columns.rows, images * columns.tiles);
+        width(channels / groups),
+        columns(channels / lanes, 32) {
+    parts = parts_for(pixels, columns.rows, images * columns.tiles,
+                      std::max<int64_t>(8, 256 / columns.rows));
     chunk = (pixels + parts - 1) / parts;
     parts = (pixels + chunk - 1) / chunk;
   }
@@ -37,69 +45,140 @@ struct Planes {
   }
 };
 
-// The sums of x - shift and its square, shift an element of the same group: a mean far from zero
-// does not cancel the variance.
+// The sums of x and its square. A thread takes them of x - shift, shift its first element: a mean
+// far from zero cancels nothing in f32, and the rest is double.
+template <class T>
 struct Moments {
-  using Read = float;
-  const float* x;
-  __device__ __forceinline__ double shift(const Planes& p, int64_t image, int64_t channel) const {
-    return x[image * p.pixels * p.channels + channel / p.width * p.width];
+  static constexpr bool kShifted = true;
+  static constexpr int kRun = 8;  // pixels whose loads are on their way at once
+  const T* x;
+  template <int N>
+  using Read = Vector<T, N>;
+
+  template <int N>
+  __device__ __forceinline__ Floats<N> shift(const Planes&, int64_t, int64_t, int64_t first) const {
+    return cuda::read<N>(x + first);
   }
-  __device__ __forceinline__ Read read(int64_t i) const { return x[i]; }
-  __device__ __forceinline__ void take(double2& sum, Read v, double shift) const {
-    const double d = double(v) - shift;
-    sum.x += d;
-    sum.y += d * d;
+  // Where there is no pixel, what adds nothing to the sums: the first one again.
+  template <int N>
+  __device__ __forceinline__ Read<N> read(bool is, int64_t i, int64_t first) const {
+    return load<N>(x + (is ? i : first));
+  }
+  template <int N>
+  __device__ __forceinline__ static float2 pair(const Read<N>& v, int e, float shift) {
+    const float d = widen(v.at[e]) - shift;
+    return make_float2(d, d * d);
   }
 };
 
 // The sums of dy and of dy * (x - mean).
+template <class T>
 struct Products {
-  using Read = float2;
-  const float *x, *dy, *mean;
-  __device__ __forceinline__ double shift(const Planes& p, int64_t image, int64_t channel) const {
-    return mean[p.group_of(image, channel)];
+  static constexpr bool kShifted = false;
+  static constexpr int kRun = 4;
+  const T *x, *dy;
+  const float* mean;
+  template <int N>
+  struct Read {
+    Vector<T, N> x, dy;
+  };
+
+  template <int N>
+  __device__ __forceinline__ Floats<N> shift(const Planes& p, int64_t image, int64_t channel,
+                                             int64_t) const {
+    Floats<N> out;
+    int64_t group = p.group_of(image, channel), left = p.width - channel % p.width;
+    KINTSUGI_UNROLL
+    for (int e = 0; e < N; ++e) {
+      out.at[e] = mean[group];
+      if (--left == 0) {
+        ++group;
+        left = p.width;
+      }
+    }
+    return out;
   }
-  __device__ __forceinline__ Read read(int64_t i) const { return make_float2(x[i], dy[i]); }
-  __device__ __forceinline__ void take(double2& sum, Read v, double shift) const {
-    sum.x += double(v.y);
-    sum.y += double(v.y) * (double(v.x) - shift);
+  template <int N>
+  __device__ __forceinline__ Read<N> read(bool is, int64_t i, int64_t) const {
+    Read<N> out = {};
+    if (is) out = {load<N>(x + i), load<N>(dy + i)};
+    return out;
+  }
+  template <int N>
+  __device__ __forceinline__ static float2 pair(const Read<N>& v, int e, float shift) {
+    const float d = widen(v.dy.at[e]);
+    return make_float2(d, d * (widen(v.x.at[e]) - shift));
   }
 };
 
-template <class Source>
-__global__ void plane_sums(Planes p, Columns columns, Source source, double2* partial) {
+template <class Source, int N>
+__global__ void __launch_bounds__(kThreads, 2)
+    plane_sums(Planes p, Source source, double2* partial) {
+  constexpr int kRun = Source::kRun;
   double2* shared = dynamic_shared<double2>();
-  const int column = columns.column(), row = columns.row();
-  for (int64_t b = blockIdx.x; b < columns.tiles * p.parts * p.images; b += gridDim.x) {
-    const int64_t tile = b % columns.tiles, part = b / columns.tiles % p.parts;
-    const int64_t image = b / columns.tiles / p.parts, c = tile * columns.width + column;
-    const bool mine = row < columns.rows && c < p.channels;
-    double2 sum{0, 0};
-    if (mine) {
-      const double shift = source.shift(p, image, c);
-      const int64_t first = image * p.pixels * p.channels + c, step = columns.rows;
-      const int64_t end = (part + 1) * p.chunk < p.pixels ? (part + 1) * p.chunk : p.pixels;
-      int64_t r = part * p.chunk + row;
-      for (; r + 3 * step < end; r += 4 * step) {  // four loads are on their way
-        typename Source::Read v[4];
-        for (int k = 0; k < 4; ++k) v[k] = source.read(first + (r + k * step) * p.channels);
-        for (int k = 0; k < 4; ++k) source.take(sum, v[k], shift);
+  const int column = p.columns.column(), row = p.columns.row(), rows = p.columns.rows;
+  const unsigned tiles = unsigned(p.columns.tiles), part = blockIdx.x / tiles;
+  const int64_t c = (int64_t(blockIdx.x - part * tiles) * p.columns.width + column) * N;
+  const bool mine = row < rows && c < p.channels;
+  const int64_t begin = part * p.chunk + row, step = rows * p.channels;
+  const int64_t end = (part + 1) * p.chunk < p.pixels ? (part + 1) * p.chunk : p.pixels;
+  for (int64_t image = blockIdx.y; image < p.images; image += gridDim.y) {
+    double2 sum[N] = {};
+    if (mine && begin < end) {
+      int64_t i = (image * p.pixels + begin) * p.channels + c;
+      const int64_t first = i;
+      const Floats<N> shift = source.template shift<N>(p, image, c, first);
+      for (int64_t r = begin; r < end; r += kRun * rows, i += kRun * step) {
+        typename Source::template Read<N> v[kRun];
+        KINTSUGI_UNROLL
+        for (int k = 0; k < kRun; ++k) {
+          v[k] = source.template read<N>(r + k * rows < end, i + k * step, first);
+        }
+        KINTSUGI_UNROLL
+        for (int e = 0; e < N; ++e) {
+          Floats<kRun> one, other;
+          KINTSUGI_UNROLL
+          for (int k = 0; k < kRun; ++k) {
+            const float2 pair = Source::template pair<N>(v[k], e, shift.at[e]);
+            one.at[k] = pair.x;
+            other.at[k] = pair.y;
+          }
+          sum[e].x += double(sum_of(one));
+          sum[e].y += double(sum_of(other));
+        }
       }
-      for (; r < end; r += step) source.take(sum, source.read(first + r * p.channels), shift);
+      if constexpr (Source::kShifted) {
+        const double count = double((end - begin + rows - 1) / rows);
+        KINTSUGI_UNROLL
+        for (int e = 0; e < N; ++e) {
+          const double s = double(shift.at[e]);
+          sum[e].y += s * (2 * sum[e].x + count * s);
+          sum[e].x += count * s;
+        }
+      }
     }
-    if (columns.rows > 1) {
-      __syncthreads();  // it may still be read for the last tile
-      shared[threadIdx.x] = sum;
-      merge_rows(row, columns.rows, [&](int to, int from) {
-        double2& a = shared[to * columns.width + column];
-        const double2& other = shared[from * columns.width + column];
-        a.x += other.x;
-        a.y += other.y;
+    if (rows > 1) {
+      __syncthreads();  // it may still be read for the last image
+      const int threads = int(blockDim.x);
+      KINTSUGI_UNROLL
+      for (int e = 0; e < N; ++e) shared[e * threads + int(threadIdx.x)] = sum[e];
+      merge_rows(row, rows, [&](int to, int from) {
+        KINTSUGI_UNROLL
+        for (int e = 0; e < N; ++e) {
+          double2& a = shared[e * threads + to * p.columns.width + column];
+          const double2& other = shared[e * threads + from * p.columns.width + column];
+          a.x += other.x;
+          a.y += other.y;
+        }
       });
-      sum = shared[threadIdx.x];
+      KINTSUGI_UNROLL
+      for (int e = 0; e < N; ++e) sum[e] = shared[e * threads + int(threadIdx.x)];
     }
-    if (mine && row == 0) partial[(image * p.channels + c) * p.parts + part] = sum;
+    if (!mine || row != 0) continue;
+    KINTSUGI_UNROLL
+    for (int e = 0; e < N; ++e) {
+      partial[(image * p.channels + c + e) * p.parts + part] = sum[e];
+    }
   }
 }
 
@@ -113,15 +192,39 @@ struct Rstd {
 };
 
 struct Statistics {
-  const float *x, *weight, *bias;
+  const float *weight, *bias;
   float *mean, *rstd, *running_mean, *running_var;  // running_*: or null
   double momentum, epsilon;
 };
 
-// `lanes` threads a group. Leaves (center, scale, shift) of each channel for Affine: the center is
-// the mean in f32, and the shift has what that lacks.
+// What the third pass computes with, of each channel: forward scale * (x - center) + shift,
+// backward scale * dy + slope * (x - center) + shift. In memory four arrays of `count`.
+template <int N>
+struct Line {
+  Floats<N> center, scale, shift, slope;
+};
+struct Lines {
+  float* at;
+  int64_t count;
+
+  template <int N>
+  __device__ __forceinline__ Line<N> get(int64_t image, int64_t channel, int64_t channels) const {
+    const float* from = at + image * channels + channel;
+    return {read<N>(from), read<N>(from + count), read<N>(from + 2 * count),
+            read<N>(from + 3 * count)};
+  }
+  __device__ __forceinline__ void put(int64_t i, float center, double scale, double shift,
+                                      double slope) const {
+    at[i] = center;
+    at[count + i] = float(scale);
+    at[2 * count + i] = float(shift);
+    at[3 * count + i] = float(slope);
+  }
+};
+
+// `lanes` threads a group. The center is the mean in f32, and the shift has what that lacks.
 __global__ void finish_moments(Planes p, int lanes, Statistics s, const double2* partial,
-                               float4* numbers) {
+                               Lines lines) {
   const int lane = int(threadIdx.x) % lanes, rows = int(blockDim.x) / lanes;
   const int64_t groups = p.images * p.channels / p.width;
   for (int64_t first = int64_t(blockIdx.x) * rows; first < groups;
@@ -138,9 +241,9 @@ __global__ void finish_moments(Planes p, int lanes, Statistics s, const double2*
     squares = row_sum(squares, lanes);
     if (!mine) continue;
     const double count = double(p.pixels * p.width);
-    const int64_t image = group * p.width / p.channels, channel = group * p.width % p.channels;
-    const double mean = double(s.x[image * p.pixels * p.channels + channel]) + sum / count;
-    double variance = (squares - sum * (sum / count)) / count;
+    const int64_t channel = group * p.width % p.channels;
+    const double mean = sum / count;
+    double variance = (squares - sum * mean) / count;
     if (variance < 0) variance = 0;  // NaN passes
     const double rstd = 1 / sqrt(variance + s.epsilon);
     if (lane == 0) {
@@ -159,16 +262,14 @@ __global__ void finish_moments(Planes p, int lanes, Statistics s, const double2*
       const double scale = rstd * (s.weight ? s.weight[channel + i] : 1);
       const double bias = s.bias ? s.bias[channel + i] : 0;
       const double rest = mean - double(float(mean));
-      numbers[group * p.width + i] =
-          make_float4(float(mean), float(scale), float(bias - rest * scale), 0);
+      lines.put(group * p.width + i, float(mean), scale, bias - rest * scale, 0);
     }
   }
 }
 
-// (mean, scale of dy, scale of x - mean, shift) of each channel for AffineBackward; dweight and
-// dbias (or null) where a channel is a group.
+// Lines for the backward; dweight and dbias (or null) where a channel is a group.
 __global__ void finish_products(Planes p, int lanes, const float* weight, const float* mean,
-                                const float* rstd, const double2* partial, float4* numbers,
+                                const float* rstd, const double2* partial, Lines lines,
                                 float* dweight, float* dbias) {
   const int lane = int(threadIdx.x) % lanes, rows = int(blockDim.x) / lanes;
   const int64_t groups = p.images * p.channels / p.width;
@@ -196,8 +297,8 @@ __global__ void finish_products(Planes p, int lanes, const float* weight, const 
     }
     for (int64_t i = lane; i < p.width; i += lanes) {
       const double w = weight ? weight[channel + i] : 1;
-      numbers[group * p.width + i] = make_float4(
-          mean[group], float(r * w), float(-r * r * r * products / count), float(-r * sum / count));
+      lines.put(group * p.width + i, mean[group], r * w, -r * sum / count,
+                -r * r * r * products / count);
     }
   }
 }
@@ -225,107 +326,115 @@ __global__ void parameter_grads(Planes p, int lanes, Rstd rstd, const double2* p
   }
 }
 
-// What the third pass computes: four numbers a channel, then N elements at a time.
-struct Affine {
-  const float* x;
-  const float4* numbers;
-  __device__ __forceinline__ float4 of(int64_t image, int64_t channel, int64_t channels) const {
-    return numbers[image * channels + channel];
+// Lines of one image from given statistics and parameters, each or null; the slope is 0.
+struct Given {
+  const float *mean, *variance, *weight, *bias;
+  float epsilon;
+
+  template <int N>
+  __device__ __forceinline__ Line<N> get(int64_t, int64_t c, int64_t) const {
+    Line<N> out = {};
+    if (mean) out.center = read<N>(mean + c);
+    if (weight) out.scale = read<N>(weight + c);
+    if (bias) out.shift = read<N>(bias + c);
+    const Floats<N> v = read<N>(variance + c);
+    KINTSUGI_UNROLL
+    for (int e = 0; e < N; ++e) {
+      out.scale.at[e] = (weight ? out.scale.at[e] : 1) / sqrtf(v.at[e] + epsilon);
+    }
+    return out;
+  }
+};
+
+template <class T>
+struct Forward {
+  const T* x;
+  template <int N>
+  using Read = Vector<T, N>;
+  template <int N>
+  __device__ __forceinline__ Read<N> read(int64_t i) const {
+    return load<N>(x + i);
   }
   template <int N>
-  __device__ __forceinline__ Floats<N> at(int64_t i, const float4 (&n)[N]) const {
-    Floats<N> v = reinterpret_cast<const Floats<N>*>(x)[i];
-    for (int k = 0; k < N; ++k) v.at[k] = (v.at[k] - n[k].x) * n[k].y + n[k].z;
+  __device__ __forceinline__ static Floats<N> result(const Read<N>& in, const Line<N>& line) {
+    Floats<N> v = widen(in);
+    KINTSUGI_UNROLL
+    for (int e = 0; e < N; ++e) {
+      v.at[e] = (v.at[e] - line.center.at[e]) * line.scale.at[e] + line.shift.at[e];
+    }
     return v;
   }
 };
 
-// From given statistics, one image.
-struct GivenAffine {
-  const float *x, *weight, *bias, *mean;
-  Rstd rstd;
-  __device__ __forceinline__ float4 of(int64_t, int64_t c, int64_t) const {
-    return make_float4(mean[c], float(rstd(c) * (weight ? weight[c] : 1)), bias ? bias[c] : 0, 0);
-  }
+template <class T>
+struct Backward {
+  const T *x, *dy;
   template <int N>
-  __device__ __forceinline__ Floats<N> at(int64_t i, const float4 (&n)[N]) const {
-    return Affine{x, nullptr}.template at<N>(i, n);
-  }
-};
-
-struct AffineBackward {
-  const float *x, *dy;
-  const float4* numbers;
-  __device__ __forceinline__ float4 of(int64_t image, int64_t channel, int64_t channels) const {
-    return numbers[image * channels + channel];
-  }
-  template <int N>
-  __device__ __forceinline__ Floats<N> at(int64_t i, const float4 (&n)[N]) const {
-    const Floats<N> v = reinterpret_cast<const Floats<N>*>(x)[i];
-    Floats<N> d = reinterpret_cast<const Floats<N>*>(dy)[i];
-    for (int k = 0; k < N; ++k) {
-      d.at[k] = n[k].y * d.at[k] + (n[k].z * (v.at[k] - n[k].x) + n[k].w);
-    }
-    return d;
-  }
-};
-
-struct GivenBackward {
-  const float *dy, *weight;
-  Rstd rstd;
-  __device__ __forceinline__ float4 of(int64_t, int64_t c, int64_t) const {
-    return make_float4(0, float(rstd(c) * (weight ? weight[c] : 1)), 0, 0);
-  }
-  template <int N>
-  __device__ __forceinline__ Floats<N> at(int64_t i, const float4 (&n)[N]) const {
-    Floats<N> d = reinterpret_cast<const Floats<N>*>(dy)[i];
-    for (int k = 0; k < N; ++k) d.at[k] *= n[k].y;
-    return d;
-  }
-};
-
-constexpr int64_t kSteps = 16;  // rows of a thread in the third pass
-
-template <class F, int N>
-__global__ void map_planes(Planes p, Columns columns, F f, float* y) {
-  const int64_t units = p.channels / N, chunk = columns.rows * kSteps;
-  const int64_t parts = (p.pixels + chunk - 1) / chunk;
-  if (columns.row() >= columns.rows) return;
-  for (int64_t b = blockIdx.x; b < columns.tiles * parts * p.images; b += gridDim.x) {
-    const int64_t c = b % columns.tiles * columns.width + columns.column();
-    const int64_t part = b / columns.tiles % parts, image = b / columns.tiles / parts;
-    if (c >= units) continue;
-    float4 numbers[N];
-    for (int k = 0; k < N; ++k) numbers[k] = f.of(image, c * N + k, p.channels);
-    const int64_t end = (part + 1) * chunk < p.pixels ? (part + 1) * chunk : p.pixels;
-    for (int64_t r = part * chunk + columns.row(); r < end; r += columns.rows) {
-      const int64_t i = (image * p.pixels + r) * units + c;
-      reinterpret_cast<Floats<N>*>(y)[i] = f.template at<N>(i, numbers);
-    }
-  }
-}
-
-template <class F>
-void run_map(const char* op, const Planes& p, const F& f, bool fours, const Tensor& y) {
-  const auto run = [&](auto wide) {
-    constexpr int kN = decltype(wide)::value;
-    const Columns columns(p.channels / kN);
-    const int64_t parts = (p.pixels + columns.rows * kSteps - 1) / (columns.rows * kSteps);
-    launch(op, map_planes<F, kN>, blocks_for(columns.tiles * parts * p.images, 1), columns.threads,
-           0, p, columns, f, pointer<float>(y));
+  struct Read {
+    Vector<T, N> x, dy;
   };
-  if (fours && p.channels % 4 == 0 && in_fours(y.address())) {
-    run(std::integral_constant<int, 4>());
-  } else {
-    run(std::integral_constant<int, 1>());
+  template <int N>
+  __device__ __forceinline__ Read<N> read(int64_t i) const {
+    return {load<N>(x + i), load<N>(dy + i)};
+  }
+  template <int N>
+  __device__ __forceinline__ static Floats<N> result(const Read<N>& in, const Line<N>& line) {
+    const Floats<N> v = widen(in.x);
+    Floats<N> d = widen(in.dy);
+    KINTSUGI_UNROLL
+    for (int e = 0; e < N; ++e) {
+      const float rest = line.slope.at[e] * (v.at[e] - line.center.at[e]) + line.shift.at[e];
+      d.at[e] = line.scale.at[e] * d.at[e] + rest;
+    }
+    return d;
+  }
+};
+
+constexpr int kSteps = 16;  // rows of a thread in the third pass
+
+// Backwards through the pixels: those that the first pass has read last are in the cache.
+template <class T, int N, class Source, class Numbers>
+__global__ void map_planes(Planes p, Columns columns, Source source, Numbers numbers, T* y) {
+  constexpr int kRun = 4;  // rows whose loads are on their way at once
+  if (columns.row() >= columns.rows) return;
+  const int rows = columns.rows, chunk = rows * kSteps;
+  const unsigned tiles = unsigned(columns.tiles), block = gridDim.x - 1 - blockIdx.x;
+  const unsigned part = block / tiles;
+  const int64_t c = (int64_t(block - part * tiles) * columns.width + columns.column()) * N;
+  if (c >= p.channels) return;
+  const int64_t begin = int64_t(part) * chunk + columns.row(), step = rows * p.channels;
+  const int64_t end =
+      (int64_t(part) + 1) * chunk < p.pixels ? (int64_t(part) + 1) * chunk : p.pixels;
+  for (int64_t image = blockIdx.y; image < p.images; image += gridDim.y) {
+    const Line<N> line = numbers.template get<N>(image, c, p.channels);
+    int64_t i = (image * p.pixels + begin) * p.channels + c;
+    for (int64_t r = begin; r < end; r += kRun * rows, i += kRun * step) {
+      typename Source::template Read<N> v[kRun];
+      KINTSUGI_UNROLL
+      for (int k = 0; k < kRun; ++k) {
+        if (r + k * rows < end) v[k] = source.template read<N>(i + k * step);
+      }
+      KINTSUGI_UNROLL
+      for (int k = 0; k < kRun; ++k) {
+        if (r + k * rows < end) write(y + i + k * step, Source::template result<N>(v[k], line));
+      }
+    }
   }
 }
 
-template <class Source>
+template <int N, class T, class Source, class Numbers>
+void run_map(const char* op, const Planes& p, const Source& source, const Numbers& numbers, T* y) {
+  const Columns columns(p.channels / N);
+  const int64_t chunk = columns.rows * kSteps, parts = (p.pixels + chunk - 1) / chunk;
+  launch(op, map_planes<T, N, Source, Numbers>, grid_of(columns.tiles, parts, p.images),
+         columns.threads, 0, p, columns, source, numbers, y);
+}
+
+template <int N, class Source>
 void run_sums(const char* op, const Planes& p, const Source& source, const Tensor& partial) {
-  const Columns columns(p.channels);
-  launch(op, plane_sums<Source>, blocks_for(columns.tiles * p.parts * p.images, 1), columns.threads,
-         columns.rows > 1 ? size_t(columns.threads) * sizeof(double2) : 0, p, columns, source,
+  const size_t threads = size_t(p.columns.threads);
+  launch(op, plane_sums<Source, N>, grid_of(p.columns.tiles, p.parts, p.images), p.columns.threads,
+         p.columns.rows > 1 ? threads * N * sizeof(double2) : 0, p, source,
          reinterpret_cast<double2*>(pointer<double>(partial)));
 }
 
@@ -337,19 +446,33 @@ struct Finish {
       : lanes(n > 256 ? 128 : 32), threads(128), blocks(blocks_for(rows, threads / lanes)) {}
 };
 
-bool norm(const char* op, const Tensor& x, int64_t groups, Statistics s, const Tensor& y) {
-  if (x.dtype() != DType::kF32) return false;
-  if (x.numel() == 0) return true;
-  const Planes p(x, groups);
-  const Tensor partial = p.partial(x);
-  const Tensor numbers = Tensor::empty({p.images * p.channels, 4}, DType::kF32, x.device());
-  float4* four = reinterpret_cast<float4*>(pointer<float>(numbers));
-  run_sums(op, p, Moments{s.x}, partial);
-  const Finish finish(p.groups(), p.width * p.parts);
-  launch(op, finish_moments, finish.blocks, finish.threads, Rows::kScratch, p, finish.lanes, s,
-         reinterpret_cast<double2*>(pointer<double>(partial)), four);
-  run_map(op, p, Affine{s.x, four}, in_fours(s.x), y);
-  return true;
+struct Numbers {
+  Tensor memory;
+  Lines lines;
+  Numbers(const Planes& p, const Tensor& x)
+      : memory(Tensor::empty({4, p.images * p.channels}, DType::kF32, x.device())),
+        lines{pointer<float>(memory), p.images * p.channels} {}
+};
+
+bool norm(const char* op, const Tensor& x, int64_t groups, const Statistics& s, const Tensor& y) {
+  return visit_storage(x, [&](auto zero) {
+    using T = decltype(zero);
+    if (x.numel() == 0) return;
+    const T* src = pointer<T>(x);
+    T* dst = pointer<T>(y);
+    const auto run = [&](auto width) {
+      constexpr int kN = decltype(width)::value;
+      const Planes p(x, groups, kN);
+      const Tensor partial = p.partial(x);
+      const Numbers numbers(p, x);
+      run_sums<kN>(op, p, Moments<T>{src}, partial);
+      const Finish finish(p.groups(), p.width * p.parts);
+      launch(op, finish_moments, finish.blocks, finish.threads, Rows::kScratch, p, finish.lanes, s,
+             reinterpret_cast<double2*>(pointer<double>(partial)), numbers.lines);
+      run_map<kN>(op, p, Forward<T>{src}, numbers.lines, dst);
+    };
+    visit_width<T>(run, x.size(-1), src, dst);
+  });
 }
 
 void zero(const Tensor& x) {
@@ -367,30 +490,35 @@ void run_parameter_grads(const char* op, const Planes& p, const Rstd& rstd, cons
 bool norm_backward(const char* op, const Tensor& x, int64_t groups, const Tensor& weight,
                    const Tensor& mean, const Tensor& rstd, const Tensor& dy, const Tensor& dx,
                    const Tensor& dweight, const Tensor& dbias) {
-  if (x.dtype() != DType::kF32) return false;
-  if (x.numel() == 0) {
-    zero(dweight);
-    zero(dbias);
-    return true;
-  }
-  const Planes p(x, groups);
-  const Tensor partial = p.partial(x);
-  const Tensor numbers = Tensor::empty({p.images * p.channels, 4}, DType::kF32, x.device());
-  float4* four = reinterpret_cast<float4*>(pointer<float>(numbers));
-  const float *src = pointer<float>(x), *grad = pointer<float>(dy);
-  run_sums(op, p, Products{src, grad, pointer<float>(mean)}, partial);
-  const Finish finish(p.groups(), p.width * p.parts);
-  const bool channelwise = p.images == 1 && p.width == 1;
-  launch(op, finish_products, finish.blocks, finish.threads, Rows::kScratch, p, finish.lanes,
-         pointer<float>(weight), pointer<float>(mean), pointer<float>(rstd),
-         reinterpret_cast<double2*>(pointer<double>(partial)), four,
-         channelwise ? pointer<float>(dweight) : nullptr,
-         channelwise ? pointer<float>(dbias) : nullptr);
-  if (!channelwise && (dweight.defined() || dbias.defined())) {
-    run_parameter_grads(op, p, Rstd{pointer<float>(rstd), nullptr, 0}, partial, dweight, dbias);
-  }
-  run_map(op, p, AffineBackward{src, grad, four}, in_fours(src, grad), dx);
-  return true;
+  return visit_storage(x, [&](auto none) {
+    using T = decltype(none);
+    if (x.numel() == 0) {
+      zero(dweight);
+      zero(dbias);
+      return;
+    }
+    const T *src = pointer<T>(x), *grad = pointer<T>(dy);
+    T* dst = pointer<T>(dx);
+    const auto run = [&](auto width) {
+      constexpr int kN = decltype(width)::value;
+      const Planes p(x, groups, kN);
+      const Tensor partial = p.partial(x);
+      const Numbers numbers(p, x);
+      run_sums<kN>(op, p, Products<T>{src, grad, pointer<float>(mean)}, partial);
+      const Finish finish(p.groups(), p.width * p.parts);
+      const bool channelwise = p.images == 1 && p.width == 1;
+      launch(op, finish_products, finish.blocks, finish.threads, Rows::kScratch, p, finish.lanes,
+             pointer<float>(weight), pointer<float>(mean), pointer<float>(rstd),
+             reinterpret_cast<double2*>(pointer<double>(partial)), numbers.lines,
+             channelwise ? pointer<float>(dweight) : nullptr,
+             channelwise ? pointer<float>(dbias) : nullptr);
+      if (!channelwise && (dweight.defined() || dbias.defined())) {
+        run_parameter_grads(op, p, Rstd{pointer<float>(rstd), nullptr, 0}, partial, dweight, dbias);
+      }
+      run_map<kN>(op, p, Backward<T>{src, grad}, numbers.lines, dst);
+    };
+    visit_width<T>(run, x.size(-1), src, grad, dst);
+  });
 }
 
 }  // namespace
@@ -399,8 +527,8 @@ bool batch_norm_train(const Tensor& x, const Tensor& weight, const Tensor& bias,
                       const Tensor& running_mean, const Tensor& running_var, double momentum,
                       double epsilon, const Tensor& y, const Tensor& mean, const Tensor& rstd) {
   return norm("batch_norm_train", x, x.size(1),
-              Statistics{pointer<float>(x), pointer<float>(weight), pointer<float>(bias),
-                         pointer<float>(mean), pointer<float>(rstd), pointer<float>(running_mean),
+              Statistics{pointer<float>(weight), pointer<float>(bias), pointer<float>(mean),
+                         pointer<float>(rstd), pointer<float>(running_mean),
                          pointer<float>(running_var), momentum, epsilon},
               y);
 }
@@ -414,42 +542,56 @@ bool batch_norm_train_backward(const Tensor& x, const Tensor& weight, const Tens
 
 bool batch_norm_eval(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& mean,
                      const Tensor& variance, double epsilon, const Tensor& y) {
-  if (x.dtype() != DType::kF32) return false;
-  if (x.numel() == 0) return true;
-  const Planes p(x, x.size(1));
-  const GivenAffine f{pointer<float>(x), pointer<float>(weight), pointer<float>(bias),
-                      pointer<float>(mean), Rstd{nullptr, pointer<float>(variance), epsilon}};
-  run_map("batch_norm_eval", p, f, in_fours(f.x), y);
-  return true;
+  const Given given{pointer<float>(mean), pointer<float>(variance), pointer<float>(weight),
+                    pointer<float>(bias), float(epsilon)};
+  return visit_storage(x, [&](auto zero) {
+    using T = decltype(zero);
+    if (x.numel() == 0) return;
+    const T* src = pointer<T>(x);
+    T* dst = pointer<T>(y);
+    const auto run = [&](auto width) {
+      constexpr int kN = decltype(width)::value;
+      run_map<kN>("batch_norm_eval", Planes(x, x.size(1), kN), Forward<T>{src}, given, dst);
+    };
+    visit_width<T>(run, x.size(1), src, dst, given.mean, given.variance, given.weight, given.bias);
+  });
 }
 
 bool batch_norm_eval_backward(const Tensor& x, const Tensor& weight, const Tensor& mean,
                               const Tensor& variance, double epsilon, const Tensor& dy,
                               const Tensor& dx, const Tensor& dweight, const Tensor& dbias) {
   constexpr const char* kOp = "batch_norm_eval_backward";
-  if (x.dtype() != DType::kF32) return false;
-  if (x.numel() == 0) {
-    zero(dweight);
-    zero(dbias);
-    return true;
-  }
-  const Planes p(x, x.size(1));
-  const Rstd rstd{nullptr, pointer<float>(variance), epsilon};
-  const float *src = pointer<float>(x), *grad = pointer<float>(dy);
-  if (dweight.defined() || dbias.defined()) {
-    const Tensor partial = p.partial(x);
-    run_sums(kOp, p, Products{src, grad, pointer<float>(mean)}, partial);
-    run_parameter_grads(kOp, p, rstd, partial, dweight, dbias);
-  }
-  run_map(kOp, p, GivenBackward{grad, pointer<float>(weight), rstd}, in_fours(grad), dx);
-  return true;
+  const Given given{nullptr, pointer<float>(variance), pointer<float>(weight), nullptr,
+                    float(epsilon)};
+  return visit_storage(x, [&](auto none) {
+    using T = decltype(none);
+    if (x.numel() == 0) {
+      zero(dweight);
+      zero(dbias);
+      return;
+    }
+    const T *src = pointer<T>(x), *grad = pointer<T>(dy);
+    T* dst = pointer<T>(dx);
+    const auto run = [&](auto width) {
+      constexpr int kN = decltype(width)::value;
+      const Planes p(x, x.size(1), kN);
+      if (dweight.defined() || dbias.defined()) {
+        const Tensor partial = p.partial(x);
+        run_sums<kN>(kOp, p, Products<T>{src, grad, pointer<float>(mean)}, partial);
+        run_parameter_grads(kOp, p, Rstd{nullptr, given.variance, epsilon}, partial, dweight,
+                            dbias);
+      }
+      run_map<kN>(kOp, p, Forward<T>{grad}, given, dst);
+    };
+    visit_width<T>(run, x.size(1), src, grad, dst, given.variance, given.weight);
+  });
 }
 
 bool group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias,
                 double epsilon, const Tensor& y, const Tensor& mean, const Tensor& rstd) {
   return norm("group_norm", x, groups,
-              Statistics{pointer<float>(x), pointer<float>(weight), pointer<float>(bias),
-                         pointer<float>(mean), pointer<float>(rstd), nullptr, nullptr, 0, epsilon},
+              Statistics{pointer<float>(weight), pointer<float>(bias), pointer<float>(mean),
+                         pointer<float>(rstd), nullptr, nullptr, 0, epsilon},
               y);
 }
 

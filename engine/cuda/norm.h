@@ -1,5 +1,5 @@
-// Normalisations in f32, sums in double. Operands as in engine/ref/norm.h; false for other dtypes.
-// Never installed.
+// Normalisations of f32 or bf16, sums in double. Operands as in engine/ref/norm.h; false for other
+// dtypes. Never installed.
 #pragma once
 
 #include "kintsugi/engine/core/tensor.h"

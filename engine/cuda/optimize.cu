@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "kintsugi/engine/cuda/rows.h"
+#include "kintsugi/engine/cuda/vector.h"
 
 namespace kintsugi::cuda {
 
@@ -122,7 +122,7 @@ void run(const char* op, size_t count, const F& f, const Tensors& tensors) {
     table.fours[t] = true;
     for (size_t k = 0; k < list.size(); ++k) {
       table.at[k][t] = pointer<float>(*list[k]);
-      table.fours[t] = table.fours[t] && in_fours(table.at[k][t]);
+      table.fours[t] = table.fours[t] && are_aligned(table.at[k][t]);
     }
     table.numel[t] = n;
     table.first[t] = blocks;

@@ -92,19 +92,19 @@ struct Tile {
     const auto fill = [&](bool more) {
       load_a.copy(shared + filled * kStageBytes, more);
       load_b.copy(shared + filled * kStageBytes + Rows::kBytes, more);
-      close_group();
+      commit_async();
       filled = filled + 1 == kStages ? 0 : filled + 1;
     };
     KINTSUGI_UNROLL
     for (int s = 0; s < kStages - 1; ++s) fill(s < steps);
     for (int step = 0; step < steps; ++step) {
-      wait_for_groups<kStages - 2>();
+      wait_async<kStages - 2>();
       __syncthreads();  // the stage has arrived, and nobody reads the one filled next
       fragments.multiply(shared + stage * kStageBytes, sum,
                          [&] { fill(step + kStages - 1 < steps); });
       stage = stage + 1 == kStages ? 0 : stage + 1;
     }
-    wait_for_groups<0>();
+    wait_async<0>();
   }
 
  private:
@@ -133,16 +133,16 @@ struct Tile {
         uint32_t right[kAcross / 2][4];
         KINTSUGI_UNROLL
         for (int j = 0; j < kAcross / 2; ++j) {
-          load_transposed(right[j], stage + Rows::kBytes + line_b + 16 * k * Columns::kLineBytes +
+          ldmatrix_x4_trans(right[j], stage + Rows::kBytes + line_b + 16 * k * Columns::kLineBytes +
                                         (chunk_b ^ 2 * j) * 16);
         }
         KINTSUGI_UNROLL
         for (int i = 0; i < kDown; ++i) {
           uint32_t left[4];
           if constexpr (kTurned) {
-            load_transposed(left, stage + line_a + 16 * k * A::kLineBytes + (chunk_a ^ 2 * i) * 16);
+            ldmatrix_x4_trans(left, stage + line_a + 16 * k * A::kLineBytes + (chunk_a ^ 2 * i) * 16);
           } else {
-            load_matrices(left, stage + line_a + 16 * i * A::kLineBytes + (chunk_a ^ 2 * k) * 16);
+            ldmatrix_x4(left, stage + line_a + 16 * i * A::kLineBytes + (chunk_a ^ 2 * k) * 16);
           }
           if (k == 0 && i == 0) meanwhile();
           KINTSUGI_UNROLL
@@ -193,8 +193,8 @@ struct LoadLines {
     if (My::has()) {
       KINTSUGI_UNROLL
       for (int r = 0; r < My::kCopies; ++r) {
-        copy_async<false>(stage + to + r * My::kStep, from + r * My::kApart * stride,
-                          more && at + r * My::kApart < end);
+        copy_async16<false>(stage + to + r * My::kStep, from + r * My::kApart * stride,
+                          more && at + r * My::kApart < end ? 16 : 0);
       }
     }
     from += Tile::kDepth * stride;

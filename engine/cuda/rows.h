@@ -1,5 +1,6 @@
-// Rows of neighbouring elements: a row is shared by a few lanes of a warp, by a warp or by a block,
-// and is read from memory once: what is needed again waits in shared memory. Never installed.
+// Rows of neighbouring elements in groups of N: a row is shared by a few lanes of a warp or by
+// whole warps, and is read from memory once: what is needed again waits in registers. Never
+// installed.
 #pragma once
 
 #include "kintsugi/engine/cuda/block.h"
@@ -7,41 +8,25 @@
 
 namespace kintsugi::cuda {
 
-// Whether all begin where Floats<4> may; an absent tensor does.
-template <class... Pointers>
-bool in_fours(Pointers... pointers) {
-  return ((reinterpret_cast<uintptr_t>(pointers) % 16 == 0) && ...);
-}
-
-template <class F>
-void visit_width(bool fours, const F& f) {
-  if (fours)
-    f(std::integral_constant<int, 4>());
-  else
-    f(std::integral_constant<int, 1>());
-}
+// Groups of a row that a thread holds, of one tensor or of each of two.
+template <int N>
+inline constexpr int kHeld = std::min(8, 32 / N);
+template <int N>
+inline constexpr int kHeldOfTwo = std::min(8, 16 / N);
 
 struct Rows {
   static constexpr size_t kScratch = 32 * sizeof(double);  // of row_reduce
-  static constexpr size_t kMaxShared = 96 << 10;
 
-  int64_t rows, n;  // n elements a row
-  int lanes;        // threads of a row: a power of two up to 32, or the whole block
+  int64_t rows, n;  // n groups a row
+  int lanes;        // threads of a row: a power of two up to 32, or whole warps
   int threads;      // of a block
-  bool held;        // whether the copies fit
-  size_t shared;    // bytes
 
-  // `copies`: how many rows of `bytes` an element a row needs in shared memory.
-  Rows(int64_t rows, int64_t n, size_t bytes, int copies) : rows(rows), n(n), lanes(1) {
-    const size_t row = size_t(copies) * size_t(n) * bytes;
-    while (lanes < 32 && (lanes < n / 8 || (lanes < 8 && lanes < n))) lanes *= 2;
-    // A block a row where a warp would go round often, or where few warps' copies would fit.
-    if (n > 16 * 32 || 4 * row > kMaxShared - kScratch) lanes = kThreads;
-    const size_t room = (kMaxShared - kScratch) / std::max<size_t>(1, row);
-    const int groups = int(std::min<size_t>(size_t(kThreads / lanes), room));
-    held = groups > 0;
-    threads = lanes == kThreads ? kThreads : std::max(32, groups * lanes / 32 * 32);
-    shared = kScratch + (held ? size_t(threads / lanes) * row : 0);
+  // A thread holds `most` groups; rows that are longer than a block holds are read again.
+  Rows(int64_t rows, int64_t n, int most) : rows(rows), n(n), lanes(1) {
+    while (lanes < 32 && (lanes * most < n || (lanes < 8 && lanes < n))) lanes *= 2;
+    const int64_t warps = (n + most * 32 - 1) / (most * 32);
+    if (warps > 1) lanes = 32 * int(std::min<int64_t>(warps, kThreads / 32));
+    threads = kThreads / lanes * lanes;
   }
   unsigned blocks(int64_t most = kMaxBlocks) const {
     return unsigned(std::min<int64_t>(most, blocks_for(rows, threads / lanes)));
@@ -50,26 +35,38 @@ struct Rows {
   __device__ __forceinline__ int groups() const { return int(blockDim.x) / lanes; }
   __device__ __forceinline__ int group() const { return int(threadIdx.x) / lanes; }
   __device__ __forceinline__ int lane() const { return int(threadIdx.x) % lanes; }
-  // The copies of this thread's row.
-  template <class V>
-  __device__ __forceinline__ V* copy(int number, int copies) const {
-    unsigned char* first = dynamic_shared<unsigned char>() + kScratch;
-    return reinterpret_cast<V*>(first) + (int64_t(group()) * copies + number) * n;
+
+  // f(k, i) with the K groups i of this thread from `from` on that are below `end`.
+  template <int K, class F>
+  __device__ __forceinline__ void each(int64_t from, int64_t end, const F& f) const {
+    KINTSUGI_UNROLL
+    for (int k = 0; k < K; ++k) {
+      const int64_t i = from + k * lanes;
+      if (i < end) f(k, i);
+    }
   }
 };
 
-// Over the `lanes` threads of a row; every thread of the block calls it.
+// Over the `lanes` threads of a row, as in Rows; every thread of the block calls it.
 template <class T, class Op>
-__device__ __forceinline__ T row_reduce(T value, Op op, T none, int lanes) {
-  if (lanes > 32) return block_reduce(value, op, none, dynamic_shared<T>());
-  for (int bits = lanes / 2; bits > 0; bits /= 2) {
-    value = op(value, __shfl_xor_sync(kAllLanes, value, bits));
+__device__ __forceinline__ T row_reduce(T value, Op op, int lanes) {
+  KINTSUGI_UNROLL
+  for (int bits = 16; bits > 0; bits /= 2) {
+    if (bits < lanes) value = op(value, __shfl_xor_sync(kAllLanes, value, bits));
   }
+  if (lanes <= 32) return value;
+  T* shared = dynamic_shared<T>();
+  const int warp = int(threadIdx.x) / 32, warps = lanes / 32, first = warp / warps * warps;
+  __syncthreads();  // `shared` may still be read from the last call
+  if (threadIdx.x % 32 == 0) shared[warp] = value;
+  __syncthreads();
+  value = shared[first];
+  for (int w = 1; w < warps; ++w) value = op(value, shared[first + w]);
   return value;
 }
 template <class T>
 __device__ __forceinline__ T row_sum(T value, int lanes) {
-  return row_reduce(value, Plus(), T(0), lanes);
+  return row_reduce(value, Plus(), lanes);
 }
 
 }  // namespace kintsugi::cuda

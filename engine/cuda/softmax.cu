@@ -28,65 +28,101 @@ Extents extents(const Tensor& x, int dim) {
   return {x.numel() / (n * inner), n, inner};
 }
 
-// Elements side by side; the row waits in shared memory between its readings, where it fits.
-template <int N>
-__global__ void softmax_rows(Rows rows, bool logarithm, const Floats<N>* x, Floats<N>* y) {
+// Elements side by side; the row waits in registers, as exponentials after their sum.
+template <class T, int N>
+__global__ void softmax_rows(Rows rows, bool logarithm, const T* x, T* y) {
+  constexpr int kGroups = kHeld<N>;
   const int lanes = rows.lanes, lane = rows.lane();
-  Floats<N>* held = rows.copy<Floats<N>>(0, 1);
+  const int64_t span = kGroups * lanes;
   for (int64_t first = int64_t(blockIdx.x) * rows.groups(); first < rows.rows;
        first += int64_t(gridDim.x) * rows.groups()) {
     const int64_t row = first + rows.group(), n = row < rows.rows ? rows.n : 0;
-    const Floats<N>* src = x + row * rows.n;
+    const T* src = x + row * rows.n * N;
+    T* dst = y + row * rows.n * N;
+    Floats<N> held[kGroups];
     float top = -kInfinity, sum = 0;
-    for (int64_t i = lane; i < n; i += lanes) {
-      const Floats<N> v = src[i];
-      if (rows.held) held[i] = v;
-      for (int k = 0; k < N; ++k) top = fmaxf(top, v.at[k]);
+    const auto fetch = [&](int k, int64_t i) { held[k] = read<N>(src + i * N); };
+    const auto raise = [&](int k, int64_t) {
+      KINTSUGI_UNROLL
+      for (int e = 0; e < N; ++e) held[k].at[e] = expf(held[k].at[e] - top);
+    };
+    for (int64_t from = lane; from < n; from += span) {
+      rows.each<kGroups>(from, n, fetch);
+      rows.each<kGroups>(from, n, [&](int k, int64_t) {
+        KINTSUGI_UNROLL
+        for (int e = 0; e < N; ++e) top = fmaxf(top, held[k].at[e]);
+      });
     }
-    top = row_reduce(top, Greater(), -kInfinity, lanes);
-    for (int64_t i = lane; i < n; i += lanes) {
-      const Floats<N> v = rows.held ? held[i] : src[i];
-      for (int k = 0; k < N; ++k) sum += expf(v.at[k] - top);
+    top = row_reduce(top, Greater(), lanes);
+    for (int64_t from = lane; from < n; from += span) {
+      if (n > span) rows.each<kGroups>(from, n, fetch);
+      if (logarithm) {
+        rows.each<kGroups>(from, n, [&](int k, int64_t) {
+          KINTSUGI_UNROLL
+          for (int e = 0; e < N; ++e) sum += expf(held[k].at[e] - top);
+        });
+      } else {
+        rows.each<kGroups>(from, n, raise);
+        rows.each<kGroups>(from, n, [&](int k, int64_t) { sum += sum_of(held[k]); });
+      }
     }
     sum = row_sum(sum, lanes);
     const float scale = 1 / sum, shift = logf(sum);
-    for (int64_t i = lane; i < n; i += lanes) {
-      Floats<N> v = rows.held ? held[i] : src[i];
-      for (int k = 0; k < N; ++k) {
-        const float shifted = v.at[k] - top;
-        v.at[k] = logarithm ? shifted - shift : expf(shifted) * scale;
+    for (int64_t from = lane; from < n; from += span) {
+      if (n > span) {
+        rows.each<kGroups>(from, n, fetch);
+        if (!logarithm) rows.each<kGroups>(from, n, raise);
       }
-      y[row * rows.n + i] = v;
+      rows.each<kGroups>(from, n, [&](int k, int64_t i) {
+        KINTSUGI_UNROLL
+        for (int e = 0; e < N; ++e) {
+          float& v = held[k].at[e];
+          v = logarithm ? v - top - shift : v * scale;
+        }
+        write(dst + i * N, held[k]);
+      });
     }
   }
 }
 
-template <int N>
-__global__ void softmax_backward_rows(Rows rows, bool logarithm, const Floats<N>* y,
-                                      const Floats<N>* dy, Floats<N>* dx) {
+template <class T, int N>
+__global__ void softmax_backward_rows(Rows rows, bool logarithm, const T* y, const T* dy, T* dx) {
+  constexpr int kGroups = kHeldOfTwo<N>;
   const int lanes = rows.lanes, lane = rows.lane();
-  Floats<N>*held_y = rows.copy<Floats<N>>(0, 2), *held_dy = rows.copy<Floats<N>>(1, 2);
+  const int64_t span = kGroups * lanes;
   for (int64_t first = int64_t(blockIdx.x) * rows.groups(); first < rows.rows;
        first += int64_t(gridDim.x) * rows.groups()) {
     const int64_t row = first + rows.group(), n = row < rows.rows ? rows.n : 0;
-    const Floats<N>*value = y + row * rows.n, *grad = dy + row * rows.n;
+    const T *value = y + row * rows.n * N, *grad = dy + row * rows.n * N;
+    T* dst = dx + row * rows.n * N;
+    Vector<T, N> held_y[kGroups], held_dy[kGroups];
+    const auto fetch = [&](int k, int64_t i) {
+      held_y[k] = load<N>(value + i * N);
+      held_dy[k] = load<N>(grad + i * N);
+    };
     float sum = 0;
-    for (int64_t i = lane; i < n; i += lanes) {
-      const Floats<N> v = value[i], d = grad[i];
-      if (rows.held) {
-        held_y[i] = v;
-        held_dy[i] = d;
-      }
-      for (int k = 0; k < N; ++k) sum += logarithm ? d.at[k] : d.at[k] * v.at[k];
+    for (int64_t from = lane; from < n; from += span) {
+      rows.each<kGroups>(from, n, fetch);
+      rows.each<kGroups>(from, n, [&](int k, int64_t) {
+        KINTSUGI_UNROLL
+        for (int e = 0; e < N; ++e) {
+          const float d = widen(held_dy[k].at[e]);
+          sum += logarithm ? d : d * widen(held_y[k].at[e]);
+        }
+      });
     }
     sum = row_sum(sum, lanes);
-    for (int64_t i = lane; i < n; i += lanes) {
-      const Floats<N> v = rows.held ? held_y[i] : value[i];
-      Floats<N> d = rows.held ? held_dy[i] : grad[i];
-      for (int k = 0; k < N; ++k) {
-        d.at[k] = logarithm ? d.at[k] - expf(v.at[k]) * sum : v.at[k] * (d.at[k] - sum);
-      }
-      dx[row * rows.n + i] = d;
+    for (int64_t from = lane; from < n; from += span) {
+      if (n > span) rows.each<kGroups>(from, n, fetch);
+      rows.each<kGroups>(from, n, [&](int k, int64_t i) {
+        const Floats<N> v = widen(held_y[k]);
+        Floats<N> d = widen(held_dy[k]);
+        KINTSUGI_UNROLL
+        for (int e = 0; e < N; ++e) {
+          d.at[e] = logarithm ? d.at[e] - expf(v.at[e]) * sum : v.at[e] * (d.at[e] - sum);
+        }
+        write(dst + i * N, d);
+      });
     }
   }
 }
@@ -109,8 +145,8 @@ __device__ __forceinline__ Mass merged(Mass a, Mass b) {
 
 // Elements `inner` apart: neighbouring threads have neighbouring columns, and the rows of a block
 // share a column's elements.
-__global__ void softmax_columns(Extents e, Columns columns, bool logarithm, const float* x,
-                                float* y) {
+template <class T>
+__global__ void softmax_columns(Extents e, Columns columns, bool logarithm, const T* x, T* y) {
   Mass* shared = dynamic_shared<Mass>();
   const int column = columns.column(), row = columns.row();
   for (int64_t b = blockIdx.x; b < columns.tiles; b += gridDim.x) {
@@ -119,8 +155,7 @@ __global__ void softmax_columns(Extents e, Columns columns, bool logarithm, cons
     const bool mine = row < columns.rows && c < e.outer * e.inner;
     Mass mass{-kInfinity, 0};
     for (int64_t i = row; mine && i < e.n; i += columns.rows) {
-      const float v = x[first + i * e.inner];
-      mass = merged(mass, mass_of(v));
+      mass = merged(mass, mass_of(widen(x[first + i * e.inner])));
     }
     if (columns.rows > 1) {
       __syncthreads();
@@ -134,14 +169,15 @@ __global__ void softmax_columns(Extents e, Columns columns, bool logarithm, cons
     }
     const float scale = 1 / mass.sum, shift = logf(mass.sum);
     for (int64_t i = row; mine && i < e.n; i += columns.rows) {
-      const float shifted = x[first + i * e.inner] - mass.top;
-      y[first + i * e.inner] = logarithm ? shifted - shift : expf(shifted) * scale;
+      const float shifted = widen(x[first + i * e.inner]) - mass.top;
+      y[first + i * e.inner] = narrow<T>(logarithm ? shifted - shift : expf(shifted) * scale);
     }
   }
 }
 
-__global__ void softmax_backward_columns(Extents e, Columns columns, bool logarithm, const float* y,
-                                         const float* dy, float* dx) {
+template <class T>
+__global__ void softmax_backward_columns(Extents e, Columns columns, bool logarithm, const T* y,
+                                         const T* dy, T* dx) {
   float* shared = dynamic_shared<float>();
   const int column = columns.column(), row = columns.row();
   for (int64_t b = blockIdx.x; b < columns.tiles; b += gridDim.x) {
@@ -151,7 +187,8 @@ __global__ void softmax_backward_columns(Extents e, Columns columns, bool logari
     float sum = 0;
     for (int64_t i = row; mine && i < e.n; i += columns.rows) {
       const int64_t at = first + i * e.inner;
-      sum += logarithm ? dy[at] : dy[at] * y[at];
+      const float d = widen(dy[at]);
+      sum += logarithm ? d : d * widen(y[at]);
     }
     if (columns.rows > 1) {
       __syncthreads();
@@ -164,7 +201,8 @@ __global__ void softmax_backward_columns(Extents e, Columns columns, bool logari
     }
     for (int64_t i = row; mine && i < e.n; i += columns.rows) {
       const int64_t at = first + i * e.inner;
-      dx[at] = logarithm ? dy[at] - expf(y[at]) * sum : y[at] * (dy[at] - sum);
+      const float v = widen(y[at]), d = widen(dy[at]);
+      dx[at] = narrow<T>(logarithm ? d - expf(v) * sum : v * (d - sum));
     }
   }
 }
@@ -178,58 +216,63 @@ Columns columns_of(const Extents& e) {
   return columns;
 }
 
-bool takes(const Tensor& a, const Tensor& b) {
-  return a.dtype() == DType::kF32 && a.is_dense() && a.strides() == b.strides();
+bool alike(const Tensor& a, const Tensor& b) {
+  return a.dtype() == b.dtype() && a.is_dense() && a.strides() == b.strides();
 }
 
 }  // namespace
 
 bool softmax(const Tensor& x, int dim, bool logarithm, const Tensor& y) {
-  if (!takes(x, y)) return false;
-  if (x.numel() == 0) return true;
+  if (!alike(x, y)) return false;
   const char* op = logarithm ? "log_softmax" : "softmax";
-  const Extents e = extents(x, dim);
-  const float* src = pointer<float>(x);
-  float* dst = pointer<float>(y);
-  if (e.inner > 1) {
-    const Columns columns = columns_of(e);
-    launch(op, softmax_columns, blocks_for(columns.tiles, 1), columns.threads,
-           columns.rows > 1 ? size_t(columns.threads) * sizeof(Mass) : 0, e, columns, logarithm,
-           src, dst);
-    return true;
-  }
-  visit_width(e.n % 4 == 0 && in_fours(src, dst), [&](auto wide) {
-    using V = Floats<decltype(wide)::value>;
-    const Rows rows(e.outer, e.n / decltype(wide)::value, sizeof(V), 1);
-    launch(op, softmax_rows<decltype(wide)::value>, rows.blocks(), rows.threads, rows.shared, rows,
-           logarithm, reinterpret_cast<const V*>(src), reinterpret_cast<V*>(dst));
+  return visit_storage(x, [&](auto zero) {
+    using T = decltype(zero);
+    if (x.numel() == 0) return;
+    const Extents e = extents(x, dim);
+    const T* src = pointer<T>(x);
+    T* dst = pointer<T>(y);
+    if (e.inner > 1) {
+      const Columns columns = columns_of(e);
+      launch(op, softmax_columns<T>, blocks_for(columns.tiles, 1), columns.threads,
+             columns.rows > 1 ? size_t(columns.threads) * sizeof(Mass) : 0, e, columns, logarithm,
+             src, dst);
+      return;
+    }
+    const auto run = [&](auto width) {
+      constexpr int kN = decltype(width)::value;
+      const Rows rows(e.outer, e.n / kN, kHeld<kN>);
+      launch(op, softmax_rows<T, kN>, rows.blocks(), rows.threads, Rows::kScratch, rows, logarithm,
+             src, dst);
+    };
+    visit_width<T>(run, e.n, src, dst);
   });
-  return true;
 }
 
 bool softmax_backward(const Tensor& y, const Tensor& dy, int dim, bool logarithm,
                       const Tensor& dx) {
-  if (!takes(y, dy) || !takes(y, dx)) return false;
-  if (y.numel() == 0) return true;
+  if (!alike(y, dy) || !alike(y, dx)) return false;
   const char* op = logarithm ? "log_softmax_backward" : "softmax_backward";
-  const Extents e = extents(y, dim);
-  const float *value = pointer<float>(y), *grad = pointer<float>(dy);
-  float* dst = pointer<float>(dx);
-  if (e.inner > 1) {
-    const Columns columns = columns_of(e);
-    launch(op, softmax_backward_columns, blocks_for(columns.tiles, 1), columns.threads,
-           columns.rows > 1 ? size_t(columns.threads) * sizeof(float) : 0, e, columns, logarithm,
-           value, grad, dst);
-    return true;
-  }
-  visit_width(e.n % 4 == 0 && in_fours(value, grad, dst), [&](auto wide) {
-    using V = Floats<decltype(wide)::value>;
-    const Rows rows(e.outer, e.n / decltype(wide)::value, sizeof(V), 2);
-    launch(op, softmax_backward_rows<decltype(wide)::value>, rows.blocks(), rows.threads,
-           rows.shared, rows, logarithm, reinterpret_cast<const V*>(value),
-           reinterpret_cast<const V*>(grad), reinterpret_cast<V*>(dst));
+  return visit_storage(y, [&](auto zero) {
+    using T = decltype(zero);
+    if (y.numel() == 0) return;
+    const Extents e = extents(y, dim);
+    const T *value = pointer<T>(y), *grad = pointer<T>(dy);
+    T* dst = pointer<T>(dx);
+    if (e.inner > 1) {
+      const Columns columns = columns_of(e);
+      launch(op, softmax_backward_columns<T>, blocks_for(columns.tiles, 1), columns.threads,
+             columns.rows > 1 ? size_t(columns.threads) * sizeof(float) : 0, e, columns, logarithm,
+             value, grad, dst);
+      return;
+    }
+    const auto run = [&](auto width) {
+      constexpr int kN = decltype(width)::value;
+      const Rows rows(e.outer, e.n / kN, kHeldOfTwo<kN>);
+      launch(op, softmax_backward_rows<T, kN>, rows.blocks(), rows.threads, Rows::kScratch, rows,
+             logarithm, value, grad, dst);
+    };
+    visit_width<T>(run, e.n, value, grad, dst);
   });
-  return true;
 }
 
 }  // namespace kintsugi::cuda

@@ -1,4 +1,4 @@
-// Softmax in f32 of dense tensors. Never installed.
+// Softmax of dense tensors in f32 or bf16. Never installed.
 #pragma once
 
 #include "kintsugi/engine/core/tensor.h"

@@ -7,11 +7,14 @@
 
 namespace kintsugi::cuda {
 
-// Loops over registers, which have no addresses: nvcc must unroll them.
+// Loops over registers, which have no addresses: nvcc must unroll them. It must not where copies of
+// a rare path would only make a kernel long.
 #ifdef KINTSUGI_SIMT_EMULATED
 #define KINTSUGI_UNROLL
+#define KINTSUGI_NO_UNROLL
 #else
 #define KINTSUGI_UNROLL _Pragma("unroll")
+#define KINTSUGI_NO_UNROLL _Pragma("unroll 1")
 #endif
 
 // N neighbours, aligned to their size or to the 16 bytes that one access moves.
@@ -88,6 +91,18 @@ __device__ __forceinline__ Floats<N> read(const T* from) {
 template <class T, int N>
 __device__ __forceinline__ void write(T* to, const Floats<N>& values) {
   store(to, narrow<T>(values));
+}
+
+// Of N, a power of two, in pairs: runs this short lose little in f32, and sums in double then
+// convert once a run.
+template <int N>
+__device__ __forceinline__ float sum_of(Floats<N> x) {
+  KINTSUGI_UNROLL
+  for (int half = N / 2; half > 0; half /= 2) {
+    KINTSUGI_UNROLL
+    for (int k = 0; k < half; ++k) x.at[k] += x.at[k + half];
+  }
+  return x.at[0];
 }
 
 // Elements of T in 16 bytes: what a thread moves at once where addresses and counts allow it.

@@ -1,7 +1,9 @@
 #include "kintsugi/engine/program/replay.h"
 
+#include "kintsugi/engine/core/context.h"
 #include "kintsugi/engine/cuda/allocator.h"
 #include "kintsugi/engine/cuda/context.h"
+#include "kintsugi/engine/program/draws.h"
 
 namespace kintsugi {
 
@@ -10,6 +12,7 @@ struct Replay::State {
   std::function<void()> work;
   std::shared_ptr<cuda::Pool> pool;
   cuda::Graph graph = nullptr;
+  Draws draws;
 };
 
 Replay::Replay(Device device, std::function<void()> work) : state_(std::make_unique<State>()) {
@@ -19,12 +22,21 @@ Replay::Replay(Device device, std::function<void()> work) : state_(std::make_uni
     if (device.type == DeviceType::kCuda) {
       cuda::use_device(device.index);
       state_->pool = std::make_shared<cuda::Pool>(device.index);
+      Context& context = Context::current();
+      const ScopedSet generator(context.generator, context.generator);
+      const auto prepare = [&] {
+        const cuda::ScopedPool scope(state_->pool);
+        state_->work();
+      };
+      prepare();
+      const ScopedSet draws(context.draws, &state_->draws);
+      prepare();
+      state_->draws.begin_capture(device);  // memory of its own: the work's blocks are counted
       const cuda::ScopedPool scope(state_->pool);
-      state_->work();
-      state_->work();
       cuda::begin_capture(cuda::current_stream());
       try {
         state_->work();
+        state_->draws.end_capture();
       } catch (...) {
         cuda::abandon_capture(cuda::current_stream());
         throw;
@@ -33,6 +45,7 @@ Replay::Replay(Device device, std::function<void()> work) : state_(std::make_uni
       return;
     }
   }
+  const ScopedSet generator(Context::current().generator, Context::current().generator);
   state_->work();
 }
 
@@ -49,6 +62,7 @@ void Replay::run() {
   if constexpr (cuda::kBuilt) {
     if (state_->graph) {
       cuda::use_device(state_->device.index);
+      state_->draws.renew();
       return cuda::launch_graph(state_->graph, cuda::current_stream());
     }
   }

@@ -14,13 +14,15 @@ class Replay {
  public:
   // Calls `work` three times: twice for its effect, with all memory from a pool of the replay's
   // own, so that the third time, when it is recorded and not run, blocks are there even for results
-  // that it still holds from before. It may not wait for the device (item(), to_vector()): an Error
-  // of kind kDevice then. On the CPU nothing is recorded, and run() calls it.
+  // that it still holds from before. The context's generator is afterwards what it was. The work may
+  // not wait for the device (item(), to_vector()): an Error of kind kDevice then. On the CPU nothing
+  // is recorded, and run() calls it.
   Replay(Device device, std::function<void()> work);
   ~Replay();
   Replay(const Replay&) = delete;
   Replay& operator=(const Replay&) = delete;
 
+  // Random numbers (bernoulli() of draws.h) are the ones that the work would draw now.
   void run();
 
  private:

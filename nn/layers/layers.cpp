@@ -9,6 +9,7 @@
 #include "kintsugi/autograd/ops/norm.h"
 #include "kintsugi/autograd/ops/pool.h"
 #include "kintsugi/autograd/ops/reduce.h"
+#include "kintsugi/engine/program/draws.h"
 
 namespace kintsugi::nn {
 
@@ -40,6 +41,22 @@ Variable Conv2d::forward(const Variable& x) {
   return autograd::conv2d(x, weight_, bias_, params);
 }
 
+void Conv2d::scale_outputs(const Tensor& scale, const Tensor& shift) {
+  const Device device = weight_.value().device();
+  const auto on_host = [](const Variable& x) { return x.value().to(kCpu).to(DType::kF64); };
+  const auto put = [&](Variable& x, const Tensor& value) {
+    x.set_value(value.to(x.value().dtype()).to(device));
+  };
+  const int64_t out = weight_.size(0);
+  put(weight_, ops::mul(on_host(weight_), scale.view({out, 1, 1, 1})));
+  if (bias_.defined()) {
+    put(bias_, ops::add(ops::mul(on_host(bias_), scale), shift));
+  } else {
+    bias_ = parameter("bias", {out}, init::constant(0));
+    bias_.set_value(shift.to(weight_.value().dtype()).to(device));
+  }
+}
+
 Linear::Linear(int64_t in, int64_t out, bool bias, Init init) {
   weight_ = parameter("weight", {out, in}, init ? init : init::trunc_normal());
   if (bias) bias_ = parameter("bias", {out}, init::constant(0));
@@ -56,7 +73,17 @@ BatchNorm2d::BatchNorm2d(int64_t channels, double weight, double epsilon) : epsi
   running_var_ = buffer("running_var", {channels}, 1);
 }
 
+void BatchNorm2d::fold_into(Conv2d& conv) {
+  const auto on_host = [](const Variable& x) { return x.value().to(kCpu).to(DType::kF64); };
+  const Tensor variance = ops::affine(on_host(running_var_), 1, epsilon_);
+  const Tensor scale = ops::mul(on_host(weight_), ops::unary(ops::Unary::kRsqrt, variance));
+  conv.scale_outputs(scale, ops::sub(on_host(bias_), ops::mul(on_host(running_mean_), scale)));
+  forget_tensors();
+  folded_ = true;
+}
+
 Variable BatchNorm2d::forward(const Variable& x) {
+  if (folded_) return x;
   constexpr double kMomentum = 0.1;
   return autograd::batch_norm(x, weight_, bias_, running_mean_.value(), running_var_.value(),
                               training(), kMomentum, epsilon_);
@@ -168,8 +195,8 @@ Variable DropPath::forward(const Variable& x) {
   if (!training() || p_ == 0) return x;
   Shape shape = Shape::filled(x.rank(), 1);
   shape[0] = x.size(0);
-  Tensor kept = Tensor::empty(shape, x.value().dtype(), x.value().device());
-  Context::current().generator.bernoulli(kept, 1 - p_);
+  const DType dtype = x.value().dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
+  const Tensor kept = bernoulli(shape, 1 - p_, dtype, x.value().device());
   return autograd::mul(x, Variable(ops::affine(kept, 1 / (1 - p_), 0)));
 }
 

@@ -20,6 +20,8 @@ class Conv2d : public Module {
     Init init = {};  // default: kaiming_normal_fan_out
   };
   Conv2d(int64_t in, int64_t out, const Options& options);
+  // y becomes scale * y + shift, a number each for every channel: f64 on the CPU, shape (out).
+  void scale_outputs(const Tensor& scale, const Tensor& shift);
 
  protected:
   Variable forward(const Variable& x) override;
@@ -45,12 +47,15 @@ class BatchNorm2d : public Module {
  public:
   explicit BatchNorm2d(int64_t channels, double weight = 1, double epsilon = 1e-5);
   double epsilon() const { return epsilon_; }
+  // The convolution does this norm's work in evaluation from now on; what it gets passes through.
+  void fold_into(Conv2d& conv);
 
  protected:
   Variable forward(const Variable& x) override;
 
  private:
   double epsilon_;
+  bool folded_ = false;
   Variable weight_, bias_, running_mean_, running_var_;
 };
 

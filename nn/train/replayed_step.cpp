@@ -6,8 +6,6 @@ namespace kintsugi::nn {
 
 ReplayedStep::ReplayedStep(Network& network, const TrainBatch& batch, double label_smoothing)
     : batch_{batch.images.clone(), batch.labels.clone()} {
-  Context& context = Context::current();
-  const ScopedSet generator(context.generator, context.generator);
   // A replay is prepared by running it: running statistics are put back.
   std::vector<std::pair<Variable, Tensor>> kept;
   for (const auto& [name, buffer] : network.named_buffers()) {

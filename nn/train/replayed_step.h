@@ -14,7 +14,7 @@ class ReplayedStep {
  public:
   // The network is in training mode, on the batch's device. Weights, buffers and the generator are
   // afterwards what they were; gradients are dropped. An Error of kind kDevice where the step
-  // cannot be captured: it draws random numbers, say, which are the host's.
+  // cannot be captured: it waits for the device, say.
   ReplayedStep(Network& network, const TrainBatch& batch, double label_smoothing);
 
   // Whether a batch has the captured shape.

@@ -10,29 +10,41 @@
 using namespace kintsugi;
 using namespace kintsugi::test;
 
-TEST_CASE("gemm: bias, activation, accumulation, transposes and batches in every math mode") {
-  for (const auto& [math, tolerance] :
-       {std::pair{Math::kF32, 5e-6}, {Math::kTF32, 2e-3}, {Math::kBF16, 1e-2}}) {
+TEST_CASE("gemm: bias, activation, accumulation, transposes and batches of f32, TF32 and bf16") {
+  struct Case {
+    Math math;
+    DType operands, result;
+    double tolerance;
+  };
+  for (const auto& [math, operands, result, tolerance] :
+       {Case{Math::kF32, DType::kF32, DType::kF32, 5e-6},
+        Case{Math::kTF32, DType::kF32, DType::kF32, 2e-3},
+        Case{Math::kBF16, DType::kF32, DType::kF32, 2e-3},
+        Case{Math::kF32, DType::kBF16, DType::kF32, 5e-6},
+        Case{Math::kF32, DType::kBF16, DType::kBF16, 1e-2}}) {
     const ScopedSet mode(Context::current().math, math);
+    const bool rounds = operands == DType::kF32 && math != Math::kF32;
     for (const auto activation :
          {cuda::Activation::kNone, cuda::Activation::kRelu, cuda::Activation::kGeluTanh}) {
       for (int bits = 0; bits < 32; ++bits) {
         const bool turn_a = bits & 1, turn_b = bits & 2, accumulate = bits & 4;
         const bool with_bias = bits & 8, one_b = bits & 16;
         CAPTURE(int(math));
+        CAPTURE(name_of(operands));
+        CAPTURE(name_of(result));
         CAPTURE(int(activation));
         CAPTURE(bits);
         const int64_t m = 9, n = 13, k = 21, batch = 3;
         const auto operand = [&](int64_t count, int64_t rows, int64_t columns, bool turn,
                                  uint64_t seed) {
           const Shape shape{count, turn ? columns : rows, turn ? rows : columns};
-          return random_tensor(shape, seed, -0.5, 0.5, DType::kF32);
+          return random_tensor(shape, seed, -0.5, 0.5).to(operands);
         };
         const Tensor a = operand(batch, m, k, turn_a, 1);
         const Tensor b = operand(one_b ? 1 : batch, k, n, turn_b, 2);
-        const Tensor bias = random_tensor({n}, 3, -1, 1, DType::kF32);
-        Tensor y = accumulate ? random_tensor({batch, m, n}, 4, -1, 1, DType::kF32)
-                              : make::empty({batch, m, n});
+        const Tensor bias = random_tensor({n}, 3, -1, 1).to(result);
+        Tensor y = accumulate ? random_tensor({batch, m, n}, 4, -1, 1).to(result)
+                              : make::empty({batch, m, n}, result);
         const auto wide = [](const Tensor& x) { return x.to(DType::kF64); };
         Tensor want = ops::matmul(turn_a ? wide(a).transpose(1, 2) : wide(a),
                                   turn_b ? wide(b).transpose(1, 2) : wide(b));
@@ -46,9 +58,11 @@ TEST_CASE("gemm: bias, activation, accumulation, transposes and batches in every
         g.m = m;
         g.n = n;
         g.k = k;
-        g.a = cuda::pointer<float>(a);
-        g.b = cuda::pointer<float>(b);
-        g.y = cuda::pointer<float>(y);
+        g.a = a.address();
+        g.b = b.address();
+        g.y = y.address();
+        g.operands = operands;
+        g.result = result;
         g.a_row = turn_a ? m : k;
         g.b_row = turn_b ? k : n;
         g.y_row = n;
@@ -58,13 +72,13 @@ TEST_CASE("gemm: bias, activation, accumulation, transposes and batches in every
         g.a_step = m * k;
         g.b_step = one_b ? 0 : k * n;
         g.y_step = m * n;
-        g.bias = with_bias ? cuda::pointer<float>(bias) : nullptr;
+        g.bias = with_bias ? bias.address() : nullptr;
         g.activation = activation;
         g.accumulate = accumulate;
         cuda::gemm("test", g);
         const double error = error_of(y, want);
         CHECK(error < tolerance);
-        if (math != Math::kF32) CHECK(error > 1e-6);  // the operands were rounded
+        if (rounds) CHECK(error > 1e-6);
       }
     }
   }

@@ -183,6 +183,41 @@ TEST_CASE("similarity: Grams kept elsewhere give the same bits") {
   CHECK(cka.similarity().values == stream(batches, dims.size(), dims, options).values);
 }
 
+TEST_CASE("similarity: products made elsewhere") {
+  const std::vector<size_t> dims = {5, 40, 2};
+  const auto batches = batches_of({20, 12}, dims);
+  for (const CkaEstimator estimator : {CkaEstimator::kBiased, CkaEstimator::kUnbiased}) {
+    const CkaOptions options{estimator};
+    StreamingCka cka(dims.size(), options);
+    for (const auto& batch : batches) {
+      const size_t n = batch[0].size() / dims[0];
+      std::vector<std::vector<float>> kept;
+      std::vector<double> norms;
+      for (size_t p = 0; p < dims.size(); ++p) {
+        kept.emplace_back(packed_gram(n));
+        norms.push_back(unit_gram(batch[p].data(), n, dims[p], p, options, kept[p].data()));
+      }
+      Matrix products(dims.size(), dims.size());
+      for (size_t p = 0; p < dims.size(); ++p) {
+        for (size_t q = p; q < dims.size(); ++q) {
+          for (size_t k = 0; k < kept[p].size(); ++k) {
+            products(p, q) += double(kept[p][k]) * kept[q][k];
+          }
+        }
+      }
+      cka.begin_batch(n);
+      expect_error(ErrorKind::kShape, "2 norms of 3 positions", [&] {
+        cka.end_batch(products, {norms.data(), 2});
+      });
+      cka.end_batch(products, norms);
+    }
+    const Matrix want = stream(batches, dims.size(), dims, options), got = cka.similarity();
+    for (size_t i = 0; i < want.values.size(); ++i) {
+      CHECK(got.values[i] == doctest::Approx(want.values[i]).epsilon(1e-6));
+    }
+  }
+}
+
 TEST_CASE("similarity: invariant to rotation, scale and a large mean") {
   test::Random random(3);
   const size_t n = 40;

@@ -149,7 +149,7 @@ TEST_CASE("similarity of a zoo: the reference's way, by hand") {
   CHECK(got.images == 47);
   std::vector<int64_t> in_order(47);
   for (size_t i = 0; i < 47; ++i) in_order[i] = int64_t(i);
-  std::vector<std::vector<zoo::Features>> features;
+  std::vector<std::vector<Tensor>> features;
   size_t nodes = 0;
   for (zoo::ZooMember& member : members) {
     std::vector<int64_t> outputs;
@@ -165,9 +165,9 @@ TEST_CASE("similarity of a zoo: the reference's way, by hand") {
     cka.begin_batch(count);
     size_t position = 0;
     for (const auto& of_network : features) {
-      for (const zoo::Features& f : of_network) {
-        cka.add(position++, f.values.data() + begin * size_t(f.channels), count,
-                size_t(f.channels));
+      for (const Tensor& f : of_network) {
+        const auto channels = size_t(f.size(1));
+        cka.add(position++, f.data<float>() + begin * channels, count, channels);
       }
     }
     cka.end_batch();
@@ -214,8 +214,7 @@ TEST_CASE("similarity of a zoo: sampled tokens lie at the same places whatever t
         if (positions[k] != p) continue;
         const nn::FeatureShape& shape = network.feature_at(p);
         const Tensor value = feature.value();
-        REQUIRE(sampled[k].rows == 6000);
-        REQUIRE(sampled[k].channels == shape.c);
+        REQUIRE(sampled[k].shape() == Shape{6000, shape.c});
         for (int64_t image = 0; image < 3; ++image) {
           std::map<std::vector<float>, int> want, got;
           for (int64_t at = 0; at < shape.h * shape.w; ++at) {
@@ -234,7 +233,7 @@ TEST_CASE("similarity of a zoo: sampled tokens lie at the same places whatever t
             ++want[row];
           }
           for (int64_t t = 0; t < 2000; ++t) {
-            const float* row = sampled[k].values.data() + (image * 2000 + t) * shape.c;
+            const float* row = sampled[k].data<float>() + (image * 2000 + t) * shape.c;
             ++got[std::vector<float>(row, row + shape.c)];
           }
           if (shape.h * shape.w <= 200) CHECK(got.size() == want.size());
@@ -246,10 +245,10 @@ TEST_CASE("similarity of a zoo: sampled tokens lie at the same places whatever t
     const std::vector<int64_t> alone{40};
     const auto one = zoo::features_of(member, loader, alone, positions, {.tokens = 5});
     const auto three = zoo::features_of(member, loader, chosen, positions, {.tokens = 5});
-    const auto width = ptrdiff_t(one[0].channels);
-    for (ptrdiff_t i = 0; i < 5 * width; ++i) {
-      CHECK(one[0].values[size_t(i)] ==
-            doctest::Approx(three[0].values[size_t(5 * width + i)]).epsilon(1e-4));
+    const int64_t width = one[0].size(1);
+    for (int64_t i = 0; i < 5 * width; ++i) {
+      CHECK(one[0].data<float>()[i] ==
+            doctest::Approx(three[0].data<float>()[5 * width + i]).epsilon(1e-4));
     }
   }
 }

@@ -20,17 +20,13 @@ struct FeatureOptions {
   int64_t rows(int64_t images) const { return images * std::max<int64_t>(1, tokens); }
 };
 
-struct Features {
-  int64_t rows = 0, channels = 0;
-  std::vector<float> values;  // (rows, channels)
-};
-
-// The features of `images` at some positions of a network (in that order), in evaluation mode.
-// `progress` is told the images done. kInterrupted on a stop.
-std::vector<Features> features_of(ZooMember& member, const Loader& loader,
-                                  std::span<const int64_t> images,
-                                  std::span<const int64_t> positions, const FeatureOptions& options,
-                                  const std::function<void(int64_t)>& progress = {},
-                                  std::stop_token stop = {});
+// The features of `images` at some positions of a network (in that order), in evaluation mode:
+// (rows, channels), f32, on the device that runs the network. `progress` is told the images done.
+// kInterrupted on a stop.
+std::vector<Tensor> features_of(ZooMember& member, const Loader& loader,
+                                std::span<const int64_t> images, std::span<const int64_t> positions,
+                                const FeatureOptions& options,
+                                const std::function<void(int64_t)>& progress = {},
+                                std::stop_token stop = {});
 
 }  // namespace kintsugi::zoo

@@ -6,6 +6,7 @@
 
 #include "kintsugi/zoo/similarity/cache.h"
 #include "kintsugi/zoo/similarity/features.h"
+#include "kintsugi/zoo/similarity/grams.h"
 
 namespace kintsugi::zoo {
 
@@ -162,10 +163,10 @@ SimilarityCost similarity_cost(const std::vector<ZooMember>& members, int64_t im
   }
   const auto positions = size_t(cost.positions);
   cost.memory = int64_t(work + (cka && cached ? one : whole));
-  if (cka)
-    cost.memory += int64_t(solvers::StreamingCka::working_bytes(positions, rows));
-  else
-    cost.memory += int64_t(positions * positions * sizeof(double));
+  const bool here = Context::current().device == kCpu;
+  cost.memory += int64_t(!cka   ? positions * positions * sizeof(double)
+                         : here ? solvers::StreamingCka::working_bytes(positions, rows)
+                                : similarity::device_working_bytes(positions, rows));
   if (!cached) cost.cache = cost.cache_files = 0;
   return cost;
 }

@@ -157,7 +157,7 @@ TEST_CASE("layout: gather takes rows, its backward adds them up") {
   CHECK_ERROR(ops::gather(x, 0, x), "gather: got indices f32 of shape (3,2)");
 }
 
-TEST_CASE("layout: gather moves elements of any size, its backward adds f32 along any dimension") {
+TEST_CASE("layout: gather moves elements of any size, its backward adds along any dimension") {
   Context::current().fallbacks.clear();
   const Tensor x = random_tensor({3, 37, 140}, 1, -100, 100);
   for (const DType dtype : {DType::kF32, DType::kF64, DType::kF16, DType::kI32, DType::kU8}) {
@@ -180,6 +180,18 @@ TEST_CASE("layout: gather moves elements of any size, its backward adds f32 alon
     const Tensor want = ops::gather_backward(dy, x.shape(), dim, indices);
     const Tensor f32 = dy.to(DType::kF32);
     CHECK(error_of(ops::gather_backward(f32, x.shape(), dim, indices), want) < 1e-6);
+    if (kTestDevice.type == DeviceType::kCuda) {
+      const int other = dim == 2 ? 1 : 2;
+      for (const int64_t length : {24, 9}) {
+        const Tensor part = dy.to(DType::kBF16).slice(other, 0, length);
+        Shape small = x.shape();
+        small[other] = length;
+        const Tensor got = ops::gather_backward(part, small, dim, indices);
+        CHECK(got.dtype() == DType::kBF16);
+        CHECK(error_of(got, ops::gather_backward(part.to(DType::kF64), small, dim, indices)) <
+              4e-3);
+      }
+    }
     CHECK(error_of(ops::gather_backward(f32.slice(dim, 0, 0), x.shape(), dim,
                                         indices.slice(0, 0, 0)),
                    make::zeros(x.shape())) == 0);

@@ -16,8 +16,13 @@ Tensor random32(const Shape& shape, uint64_t seed, double low = -1, double high 
   return random_tensor(shape, seed, low, high, DType::kF32);
 }
 
+// What is rounded to bf16 may be half a unit in the last place away.
+double rounded(const Tensor& x, double tolerance) {
+  return x.dtype() == DType::kBF16 ? 4e-3 : tolerance;
+}
+
 void check_grads(const ops::NormGrads& got, const ops::NormGrads& want, double tolerance) {
-  CHECK(error_of(got.dx, want.dx) < tolerance);
+  CHECK(error_of(got.dx, want.dx) < rounded(got.dx, tolerance));
   REQUIRE(got.dweight.defined() == want.dweight.defined());
   REQUIRE(got.dbias.defined() == want.dbias.defined());
   if (got.dweight.defined()) CHECK(error_of(got.dweight, want.dweight) < tolerance);
@@ -29,13 +34,14 @@ void compare_batch(const Tensor& x, bool affine) {
   const int64_t c = x.size(1);
   const Tensor w = affine ? random32({c}, 2, 0.5, 2) : Tensor(),
                b = affine ? random32({c}, 3) : Tensor();
-  const Tensor dy = random32(x.shape(), 4);
+  const Tensor dy = random32(x.shape(), 4).to(x.dtype());
   if (x.numel() / c > 1) {
     Tensor mean = random32({c}, 5), var = random32({c}, 6, 0.5, 2);
     Tensor mean64 = f64(mean), var64 = f64(var);
     const auto got = ops::batch_norm_train(x, w, b, mean, var, 0.3, 1e-5);
     const auto want = ops::batch_norm_train(f64(x), f64(w), f64(b), mean64, var64, 0.3, 1e-5);
-    CHECK(error_of(got.output, want.output) < 1e-5);
+    CHECK(got.output.dtype() == x.dtype());
+    CHECK(error_of(got.output, want.output) < rounded(x, 1e-5));
     CHECK(error_of(got.mean, want.mean) < 1e-6);
     CHECK(error_of(got.rstd, want.rstd) < 2e-6);
     CHECK(error_of(mean, mean64) < 1e-6);
@@ -47,11 +53,48 @@ void compare_batch(const Tensor& x, bool affine) {
   }
   const Tensor mean = random32({c}, 7), var = random32({c}, 8, 0.5, 2);
   CHECK(error_of(ops::batch_norm_eval(x, w, b, mean, var, 1e-5),
-                 ops::batch_norm_eval(f64(x), f64(w), f64(b), f64(mean), f64(var), 1e-5)) < 1e-6);
+                 ops::batch_norm_eval(f64(x), f64(w), f64(b), f64(mean), f64(var), 1e-5)) <
+        rounded(x, 1e-6));
   check_grads(
       ops::batch_norm_eval_backward(x, w, mean, var, dy, affine, 1e-5),
       ops::batch_norm_eval_backward(f64(x), f64(w), f64(mean), f64(var), f64(dy), affine, 1e-5),
       1e-5);
+}
+
+void compare_layer(const Tensor& x, int dim, bool affine) {
+  CAPTURE(x.shape());
+  const int64_t c = x.size(dim);
+  const Tensor w = affine ? random32({c}, 2, 0.5, 2) : Tensor(),
+               b = affine ? random32({c}, 3) : Tensor();
+  const auto got = ops::layer_norm(x, w, b, 1e-6, dim);
+  const auto want = ops::layer_norm(f64(x), f64(w), f64(b), 1e-6, dim);
+  CHECK(got.output.dtype() == x.dtype());
+  CHECK(error_of(got.output, want.output) < rounded(x, 2e-5));
+  CHECK(error_of(got.mean, want.mean) < 1e-6);
+  CHECK(error_of(got.rstd, want.rstd) < 2e-6);
+  const Tensor dy = random32(x.shape(), 4).to(x.dtype());
+  check_grads(ops::layer_norm_backward(x, w, got.mean, got.rstd, dy, affine, dim),
+              ops::layer_norm_backward(f64(x), f64(w), want.mean, want.rstd, f64(dy), affine, dim),
+              2e-5);
+}
+
+void compare_group(const Tensor& x, int64_t groups, bool affine) {
+  CAPTURE(x.shape());
+  CAPTURE(groups);
+  const int64_t c = x.size(1);
+  const Tensor w = affine ? random32({c}, 2, 0.5, 2) : Tensor(),
+               b = affine ? random32({c}, 3) : Tensor();
+  const auto got = ops::group_norm(x, groups, w, b, 1e-5);
+  const auto want = ops::group_norm(f64(x), groups, f64(w), f64(b), 1e-5);
+  CHECK(got.output.is_channels_last());
+  CHECK(got.output.dtype() == x.dtype());
+  CHECK(error_of(got.output, want.output) < rounded(x, 1e-5));
+  CHECK(error_of(got.rstd, want.rstd) < 1e-6);
+  const Tensor dy = random32(x.shape(), 4).to(x.dtype());
+  check_grads(
+      ops::group_norm_backward(x, groups, w, got.mean, got.rstd, dy, affine),
+      ops::group_norm_backward(f64(x), groups, f64(w), want.mean, want.rstd, f64(dy), affine),
+      2e-5);
 }
 
 }  // namespace
@@ -151,33 +194,20 @@ TEST_CASE("layer_norm: hand-made numbers") {
 TEST_CASE("layer_norm: f32 kernels against f64, tokens and grids") {
   auto& fallbacks = Context::current().fallbacks;
   fallbacks.clear();
-  const auto compare = [](const Tensor& x, int dim, bool affine) {
-    CAPTURE(x.shape());
-    const int64_t c = x.size(dim);
-    const Tensor w = affine ? random32({c}, 2, 0.5, 2) : Tensor(),
-                 b = affine ? random32({c}, 3) : Tensor();
-    const auto got = ops::layer_norm(x, w, b, 1e-6, dim);
-    const auto want = ops::layer_norm(f64(x), f64(w), f64(b), 1e-6, dim);
-    CHECK(error_of(got.output, want.output) < 2e-5);
-    CHECK(error_of(got.mean, want.mean) < 1e-6);
-    CHECK(error_of(got.rstd, want.rstd) < 2e-6);
-    const Tensor dy = random32(x.shape(), 4);
-    check_grads(
-        ops::layer_norm_backward(x, w, got.mean, got.rstd, dy, affine, dim),
-        ops::layer_norm_backward(f64(x), f64(w), want.mean, want.rstd, f64(dy), affine, dim), 2e-5);
-  };
   for (const bool affine : {true, false}) {
     for (const int64_t c : {3, 5, 16, 17, 33, 65, 192, 384, 1000}) {
-      compare(random32({2, 19, c}, 1), -1, affine);
-      compare(random32({2, c, 3, 5}, 1).channels_last(), 1, affine);
-      compare(random32({2, c, 3, 5}, 1), 1, affine);
-      compare(random32({c}, 1), 0, affine);
+      compare_layer(random32({2, 19, c}, 1), -1, affine);
+      compare_layer(random32({2, c, 3, 5}, 1).channels_last(), 1, affine);
+      compare_layer(random32({2, c, 3, 5}, 1), 1, affine);
+      compare_layer(random32({c}, 1), 0, affine);
     }
-    compare(random32({8, 196, 64}, 1), 2, affine);
-    for (const int64_t c : {2052, 2053, 6200, 6201, 25001}) compare(random32({3, c}, 1), 1, affine);
-    compare(random32({2 * 16 * 8 + 1}, 1).slice(0, 1, 257).view({2, 16, 8}), -1, affine);
-    compare(random32({4, 64, 9}, 1).transpose(1, 2), -1, affine);
-    compare(make::zeros({0, 5, 16}), -1, affine);
+    compare_layer(random32({8, 196, 64}, 1), 2, affine);
+    for (const int64_t c : {2052, 2053, 6200, 6201, 8200, 25001}) {
+      compare_layer(random32({3, c}, 1), 1, affine);
+    }
+    compare_layer(random32({2 * 16 * 8 + 1}, 1).slice(0, 1, 257).view({2, 16, 8}), -1, affine);
+    compare_layer(random32({4, 64, 9}, 1).transpose(1, 2), -1, affine);
+    compare_layer(make::zeros({0, 5, 16}), -1, affine);
   }
   CHECK(ops::layer_norm(random32({2, 3, 4, 5}, 1), {}, {}, 1e-6, 1).output.is_channels_last());
   CHECK(fallbacks.empty());
@@ -190,27 +220,10 @@ TEST_CASE("group_norm: f32 kernels against f64, and its two limits") {
     Shape shape;
     int64_t groups;
   };
-  for (const Case& k :
-       {Case{{2, 6, 5, 7}, 1}, Case{{2, 6, 5, 7}, 3}, Case{{2, 6, 5, 7}, 6}, Case{{3, 64, 9, 9}, 1},
-        Case{{3, 65, 2, 3}, 5}, Case{{1, 96, 1, 1}, 8}, Case{{2, 48, 30, 30}, 1}}) {
-    for (const bool affine : {true, false}) {
-      const Tensor x = random32(k.shape, 1);
-      CAPTURE(x.shape());
-      CAPTURE(k.groups);
-      const int64_t c = x.size(1);
-      const Tensor w = affine ? random32({c}, 2, 0.5, 2) : Tensor(),
-                   b = affine ? random32({c}, 3) : Tensor();
-      const auto got = ops::group_norm(x, k.groups, w, b, 1e-5);
-      const auto want = ops::group_norm(f64(x), k.groups, f64(w), f64(b), 1e-5);
-      CHECK(got.output.is_channels_last());
-      CHECK(error_of(got.output, want.output) < 1e-5);
-      CHECK(error_of(got.rstd, want.rstd) < 1e-6);
-      const Tensor dy = random32(x.shape(), 4);
-      check_grads(
-          ops::group_norm_backward(x, k.groups, w, got.mean, got.rstd, dy, affine),
-          ops::group_norm_backward(f64(x), k.groups, f64(w), want.mean, want.rstd, f64(dy), affine),
-          2e-5);
-    }
+  for (const Case& k : {Case{{2, 6, 5, 7}, 1}, Case{{2, 6, 5, 7}, 3}, Case{{2, 6, 5, 7}, 6},
+                        Case{{3, 64, 9, 9}, 1}, Case{{3, 65, 2, 3}, 5}, Case{{1, 96, 1, 1}, 8},
+                        Case{{2, 48, 30, 30}, 1}, Case{{2, 24, 5, 7}, 4}}) {
+    for (const bool affine : {true, false}) compare_group(random32(k.shape, 1), k.groups, affine);
   }
   // One pixel: layer norm of the channels. One image, a group a channel: batch norm.
   const Tensor pixel = random32({3, 8, 1, 1}, 5), image = random32({1, 8, 5, 5}, 6);
@@ -219,6 +232,37 @@ TEST_CASE("group_norm: f32 kernels against f64, and its two limits") {
   CHECK(error_of(ops::group_norm(image, 8, {}, {}, 1e-5).output,
                  ops::batch_norm_train(image, {}, {}, {}, {}, 0.1, 1e-5).output) < 1e-6);
   CHECK(fallbacks.empty());
+}
+
+TEST_CASE("norms: bf16 activations, parameters and statistics in f32") {
+  const auto bf16 = [](const Shape& shape) { return random32(shape, 1).to(DType::kBF16); };
+  if (kTestDevice == kCpu) {
+    CHECK_ERROR(ops::layer_norm(bf16({2, 8}), {}, {}, 0), "layer_norm: got bf16 on the CPU");
+    return;
+  }
+  for (const int64_t c : {1, 5, 16, 24, 200}) {
+    compare_batch(bf16({3, c, 7, 9}).channels_last(), true);
+    compare_batch(bf16({33, c}), false);
+  }
+  compare_batch(bf16({5, 24, 40, 40}).channels_last(), true);
+  compare_batch(bf16({2, 520, 1, 2}), true);
+  compare_batch(bf16({1, 16}), true);
+  compare_batch(bf16({2, 24, 9, 9}).channels_last().slice(1, 3, 20), false);
+  compare_batch(bf16({4, 6, 5, 24}).permute({0, 3, 1, 2}), true);
+  compare_batch(bf16({16 * 8 + 1}).slice(0, 1, 16 * 8 + 1).view({16, 8}), true);
+  for (const int64_t c : {5, 8, 96, 384, 776, 1000}) {
+    compare_layer(bf16({2, 19, c}), -1, true);
+    compare_layer(bf16({2, c, 3, 5}).channels_last(), 1, false);
+  }
+  for (const int64_t c : {2053, 2600, 4104, 8200}) compare_layer(bf16({3, c}), 1, true);
+  compare_layer(bf16({2 * 16 * 8 + 1}).slice(0, 1, 257).view({2, 16, 8}), -1, true);
+  compare_layer(bf16({4, 64, 9}).transpose(1, 2), -1, true);
+  compare_layer(bf16({0, 5, 16}), -1, true);
+  compare_group(bf16({2, 6, 5, 7}), 3, true);
+  compare_group(bf16({3, 64, 9, 9}), 1, true);
+  compare_group(bf16({2, 48, 10, 10}), 4, false);
+  compare_group(bf16({1, 96, 1, 1}), 8, true);
+  CHECK_ERROR(ops::layer_norm(bf16({2, 8}), bf16({8}), {}, 0), "parameter in bf16, expected f32");
 }
 
 TEST_CASE("norms: NaN spoils its own statistics only") {

@@ -5,6 +5,9 @@
 
 #include "kintsugi/engine/ops/elementwise.h"
 #include "tests/support/compare.h"
+#ifdef KINTSUGI_TEST_CUDA
+#include "kintsugi/engine/cuda/reduce.h"
+#endif
 
 using namespace kintsugi;
 using namespace kintsugi::test;
@@ -161,6 +164,56 @@ TEST_CASE("reduce: long runs are cut in parts, short ones share a warp, offsets 
   CHECK(ops::argmax(low, 1).to_vector<int64_t>() == std::vector<int64_t>{4000, 4000});
   CHECK(ops::argmax(low.transpose(0, 1).contiguous(), 0).to_vector<int64_t>() ==
         std::vector<int64_t>{4000, 4000});
+}
+
+TEST_CASE("reduce: bf16 against f64 of the same values, along rows and columns") {
+  const auto bf16 = [](const Shape& shape) { return f32(shape, 3).to(DType::kBF16); };
+  if (kTestDevice == kCpu) {
+    CHECK_ERROR(ops::sum(bf16({2, 8})), "sum: got bf16 on the CPU");
+    return;
+  }
+  const auto compare = [](const Tensor& x, const Dims& dims) {
+    CAPTURE(x.shape());
+    CAPTURE(dims.str());
+    for (const Reduce op : kAll) {
+      const bool extremum = op == Reduce::kMax || op == Reduce::kMin;
+      const Tensor want = ops::reduce(op, f64(x), dims, true);
+      const Tensor got = ops::reduce(op, x, dims, true);
+      CHECK(got.dtype() == DType::kBF16);
+      CHECK(error_of(got, want) <= (extremum ? 0 : 4e-3));
+#ifdef KINTSUGI_TEST_CUDA
+      if (!extremum) {
+        Tensor wide = Tensor::empty_like(got.to(DType::kF32));
+        CHECK(cuda::reduce(op, x, wide));
+        CHECK(error_of(wide, want) < 1e-6);
+      }
+#endif
+      if (!extremum) continue;
+      const Tensor dy = f32(got.shape(), 2).to(DType::kBF16);
+      const Tensor dx = ops::extremum_backward(x, got, dy);
+      CHECK(dx.dtype() == DType::kBF16);
+      CHECK(error_of(dx, ops::extremum_backward(f64(x), want, f64(dy))) < 4e-3);
+    }
+    if (dims.rank() != 1) return;
+    CHECK(ops::argmax(x, int(dims[0])).to_vector<int64_t>() ==
+          ops::argmax(f64(x), int(dims[0])).to_vector<int64_t>());
+  };
+  for (const Shape& shape : {Shape{7}, Shape{8}, Shape{65, 33}, Shape{400, 24}, Shape{2, 5200},
+                             Shape{5200, 3}, Shape{3000, 16}, Shape{2, 36000}}) {
+    for (int dim = 0; dim < shape.rank(); ++dim) compare(bf16(shape), {dim});
+  }
+  const Tensor grid = bf16({3, 24, 7, 7});
+  for (const Tensor& x : {grid, grid.channels_last(), grid.slice(3, 1, 7),
+                          grid.channels_last().slice(1, 8, 16), grid.transpose(1, 3)}) {
+    for (const Dims& dims : {Dims{1}, Dims{2, 3}, Dims{0, 2, 3}, Dims{0, 3}, Dims{0, 1, 2, 3}}) {
+      compare(x, dims);
+    }
+  }
+  compare(bf16({16 * 8 + 1}).slice(0, 1, 16 * 8 + 1).view({16, 8}), {0});
+  compare(bf16({5, 1, 8}).expand({5, 30, 8}), {1});
+  compare(bf16({5, 1, 8}).expand({5, 30, 8}), {2});
+  CHECK(ops::sum(make::zeros({0, 3}, DType::kBF16), {0}).to_vector<double>() ==
+        std::vector<double>{0, 0, 0});
 }
 
 TEST_CASE("reduce: an operand that repeats its elements") {

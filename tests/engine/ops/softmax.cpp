@@ -97,8 +97,8 @@ TEST_CASE("softmax: a masked score has probability 0") {
 
 TEST_CASE("softmax: long rows, many columns, infinities along any dimension") {
   uint64_t seed = 100;
-  for (const Shape& shape : {Shape{3, 2500}, Shape{2, 2501}, Shape{2, 25001}, Shape{70, 300},
-                             Shape{400, 3}, Shape{2, 90, 33}}) {
+  for (const Shape& shape : {Shape{3, 2500}, Shape{2, 2501}, Shape{2, 25001}, Shape{2, 8200},
+                             Shape{70, 300}, Shape{400, 3}, Shape{2, 90, 33}}) {
     CAPTURE(shape);
     for (int dim = 0; dim < shape.rank(); ++dim) {
       const Tensor x = f32(random_tensor(shape, ++seed, -8, 8)),
@@ -125,6 +125,39 @@ TEST_CASE("softmax: long rows, many columns, infinities along any dimension") {
     CHECK(error_of(ops::softmax(x, 0), want) < 1e-6);
     CHECK(error_of(ops::softmax(x.transpose(0, 1).contiguous(), 1).transpose(0, 1), want) < 1e-6);
   }
+}
+
+TEST_CASE("softmax: bf16 against the reference in f64 of the same values") {
+  const auto bf16 = [](const Shape& shape, uint64_t seed, double range) {
+    return random_tensor(shape, seed, -range, range, DType::kF32).to(DType::kBF16);
+  };
+  if (kTestDevice == kCpu) {
+    CHECK_ERROR(ops::softmax(bf16({2, 8}, 1, 8), 1), "softmax: got bf16 on the CPU");
+    return;
+  }
+  const auto compare = [&](const Tensor& x, int dim) {
+    CAPTURE(x.shape());
+    CAPTURE(dim);
+    const Tensor dy = bf16(x.shape(), 7, 1), x64 = x.to(DType::kF64), dy64 = dy.to(DType::kF64);
+    const Tensor y = ops::softmax(x, dim), log = ops::log_softmax(x, dim);
+    CHECK(y.dtype() == DType::kBF16);
+    CHECK(log.dtype() == DType::kBF16);
+    CHECK(error_of(y, ops::softmax(x64, dim)) < 4e-3);
+    CHECK(error_of(log, ops::log_softmax(x64, dim)) < 4e-3);
+    // Of the rounded values: a gradient sums them over a row.
+    CHECK(error_of(ops::softmax_backward(y, dy, dim),
+                   ops::softmax_backward(y.to(DType::kF64), dy64, dim)) < 4e-3);
+    CHECK(error_of(ops::log_softmax_backward(log, dy, dim),
+                   ops::log_softmax_backward(log.to(DType::kF64), dy64, dim)) < 4e-3);
+  };
+  for (const int64_t n : {1, 5, 8, 16, 24, 197, 1000, 1032, 2053, 8200}) {
+    compare(bf16({9, n}, 1, 8), 1);
+    compare(bf16({2, n, 5}, 2, 8), 1);
+  }
+  compare(bf16({2, 19, 3, 8}, 3, 4).channels_last(), 1);
+  compare(bf16({16 * 8 + 1}, 4, 4).slice(0, 1, 16 * 8 + 1).view({16, 8}), 1);
+  compare(bf16({3, 9, 7}, 5, 4).transpose(1, 2), 1);
+  CHECK(ops::softmax(make::empty({0, 4}, DType::kBF16), 1).shape() == Shape{0, 4});
 }
 
 TEST_CASE("softmax: errors and shape-only tensors") {

@@ -152,6 +152,16 @@ inline unsigned __float_as_uint(float x) {
   std::memcpy(&out, &x, 4);
   return out;
 }
+inline long long __double_as_longlong(double x) {
+  long long out;
+  std::memcpy(&out, &x, 8);
+  return out;
+}
+inline double __longlong_as_double(long long bits) {
+  double out;
+  std::memcpy(&out, &bits, 8);
+  return out;
+}
 template <class T>
 T __ldg(const T* at) {
   return *at;
