@@ -218,10 +218,10 @@ constexpr int kSumWidth = 4;
 __global__ void slide_sums(SlideSteps p, int64_t total, int parts) {
   const int each = p.padded_outputs / kSumWidth;
   const bool whole = p.outputs % kSumWidth == 0;
-  for (int64_t e = grid_first(); e < total; e += grid_step()) {
-    const int64_t line = e / each;
-    const int column = int(e - line * each) * kSumWidth;
-    const int pixel = int(line / p.groups), group = int(line - int64_t(pixel) * p.groups);
+  for (int64_t e = grid_first(); e < total; e += grid_step()) {  // tiles are few: below 2^31
+    const int line = int(uint32_t(e) / uint32_t(each));
+    const int column = (int(e) - line * each) * kSumWidth;
+    const int pixel = line / p.groups, group = line - pixel * p.groups;
     if (column >= p.outputs) continue;
     Floats<kSumWidth> sum{};
     for (int part = 0; part < parts; ++part) {

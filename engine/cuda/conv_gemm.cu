@@ -61,13 +61,16 @@ int64_t merged_groups(int64_t groups, int64_t widest) {
   return merged;
 }
 
+// The weight of a convolution; of its gradient where `every` says how far apart the taps of a set
+// are.
 template <class T>
-Order order_of(const Shape& weight, int64_t groups, bool backward) {
+Order order_of(const Shape& weight, int64_t groups, bool backward, int64_t every_row = 1,
+               int64_t every_column = 1) {
   const int64_t inputs = weight[1], outputs = weight[0] / groups;
   Order order;
   order.backward = backward;
-  order.kernel_rows = int(weight[2]);
-  order.kernel_columns = int(weight[3]);
+  order.rows = {weight[2], every_row};
+  order.columns = {weight[3], every_column};
   order.merged = int(merged_groups<T>(groups, std::max(inputs, outputs)));
   order.groups = int(groups / order.merged);
   order.inputs = int(backward ? outputs : inputs);
@@ -75,6 +78,10 @@ Order order_of(const Shape& weight, int64_t groups, bool backward) {
   order.padded_inputs = int(padded<T>(order.merged * order.inputs));
   order.padded_outputs = int(padded<T>(order.merged * order.outputs));
   order.block = int(block_of<T>(order.padded_inputs));
+  order.by_taps = Divisor(order.taps());
+  order.by_block = Divisor(order.block);
+  order.by_outputs = Divisor(order.outputs);
+  order.by_inputs = Divisor(order.inputs);
   return order;
 }
 
@@ -118,9 +125,8 @@ template <class T>
 void backward_input(const Tensor& dy, const Tensor& weight, const ops::Conv2dParams& params,
                     const Tensor& dx) {
   constexpr const char* kOp = "conv2d_backward_input";
-  Order order = order_of<T>(weight.shape(), params.groups, true);
-  order.every_rows = int(taps_apart(params, 0));
-  order.every_columns = int(taps_apart(params, 1));
+  const Order order = order_of<T>(weight.shape(), params.groups, true, taps_apart(params, 0),
+                                  taps_apart(params, 1));
   const Tensor source = staged<T>(kOp, dy, order.groups);
   const Tensor taps = staged_weight<T>(kOp, weight, order);
   // Cells whose distance is a multiple of the stride are seen by the same taps: one product each.
@@ -131,7 +137,7 @@ void backward_input(const Tensor& dy, const Tensor& weight, const ops::Conv2dPar
       Slide<T> p = slide_of<T>(order, source, taps, {}, dx);
       p.rows = rows.axis;
       p.columns = columns.axis;
-      p.weight += order.begin(rows.first, columns.first) * order.padded_outputs;
+      p.weight += int64_t(order.begin(rows.first, columns.first)) * order.padded_outputs;
       p.prepare();
       slide(kOp, p);
     }

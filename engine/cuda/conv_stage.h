@@ -2,6 +2,7 @@
 // float or BFloat16. Never installed.
 #pragma once
 
+#include "kintsugi/engine/cuda/divide.h"
 #include "kintsugi/engine/cuda/vector.h"
 
 namespace kintsugi::cuda {
@@ -31,35 +32,40 @@ Tensor staged(const char* op, const Tensor& x, int64_t groups);
 // taps that are `every` apart lie together, those that begin at tap (0,0) first: the terms of each
 // such set are as above.
 struct Order {
+  // One axis of the kernel: sets of taps that are `every` apart.
+  struct Sets {
+    int kernel = 1, every = 1, whole = 1, rest = 0;  // kernel / every and what is left
+
+    Sets() = default;
+    Sets(int64_t taps, int64_t apart)
+        : kernel(int(taps)), every(int(apart)), whole(int(taps / apart)), rest(int(taps % apart)) {}
+    // Taps of the set that begins at tap `first`, and of all before it.
+    __host__ __device__ int count(int first) const { return whole + (first < rest ? 1 : 0); }
+    __host__ __device__ int before(int first) const {
+      return first * whole + (first < rest ? first : rest);
+    }
+  };
+
   bool backward = false;
-  int kernel_rows = 1, kernel_columns = 1, every_rows = 1, every_columns = 1;
+  Sets rows, columns;
   int groups = 1, merged = 1;
   int inputs = 1, outputs = 1;  // of one of the convolution's groups, as the product has them
   int padded_inputs = 1, padded_outputs = 1, block = 1;  // of the product's
+  Divisor by_taps, by_block, by_outputs, by_inputs;      // of the numbers above
 
-  __host__ __device__ int taps() const { return kernel_rows * kernel_columns; }
-  // Taps of `kernel` that are `every` apart, from tap `first` on, and those of all earlier sets.
-  __host__ __device__ static int count(int kernel, int every, int first) {
-    return first < kernel ? (kernel - first + every - 1) / every : 0;
-  }
-  __host__ __device__ static int before(int kernel, int every, int first) {
-    const int rest = kernel % every;
-    return first * (kernel / every) + (first < rest ? first : rest);
-  }
+  __host__ __device__ int taps() const { return rows.kernel * columns.kernel; }
+  // Terms of a group.
+  __host__ __device__ int terms() const { return taps() * padded_inputs; }
   // The first term of a set.
-  __host__ __device__ int64_t begin(int row, int column) const {
-    return (int64_t(before(kernel_rows, every_rows, row)) * kernel_columns +
-            count(kernel_rows, every_rows, row) * before(kernel_columns, every_columns, column)) *
+  __host__ __device__ int begin(int row, int column) const {
+    return (rows.before(row) * columns.kernel + rows.count(row) * columns.before(column)) *
            padded_inputs;
   }
-  __host__ __device__ int64_t term(int tap, int input) const {
-    const int row = tap / kernel_columns, column = tap % kernel_columns;
-    const int r = row % every_rows, c = column % every_columns;
-    const int down = count(kernel_rows, every_rows, r);
-    const int across = count(kernel_columns, every_columns, c);
-    const int in_set = row / every_rows * across + column / every_columns;
-    return begin(r, c) + (int64_t(input / block) * (down * across) + in_set) * block +
-           input % block;
+  // An input's term under tap `tap` of a set of `taps`, of those of the set.
+  __device__ __forceinline__ int in_set(int taps, int tap, int input) const {
+    uint32_t channel = uint32_t(input);
+    const int first = int(by_block.split(channel));
+    return (first * taps + tap) * block + int(channel);
   }
 };
 

@@ -70,6 +70,9 @@ TEST_CASE("emulator: copies are there when their group has been waited for, and 
     simt::wait_for_groups(0);
     look();
   });
+  CHECK_ERROR(simt::run("test", 1, 1, 32,
+                        [&] { simt::copy_later(simt::shared_memory(), &from[0], 16, 16); }),
+              "test: a thread ended with copies that it did not wait for");
   constexpr uint32_t kNone = 0xffffffffu;
   CHECK(seen == std::vector<uint32_t>{kNone, kNone, kNone, kNone, 1, 4, kNone, kNone, 1, 4, 5, 0});
 }

@@ -126,6 +126,9 @@ void fiber_main() {
       threadIdx = m.index_of(thread);
       try {
         (*m.body)();
+        if (!m.lanes[size_t(thread)].copies.empty()) {
+          fail(ErrorKind::kUsage, m.op, ": a thread ended with copies that it did not wait for");
+        }
       } catch (...) {
         m.failure = std::current_exception();
       }
@@ -193,43 +196,41 @@ void wait(State state) {
        " at a barrier, ", warp, " at a warp operation, ", done, " ended");
 }
 
-// Lets go whoever has all partners; false where nobody has.
-bool release() {
+// Lets go the threads of a warp whose partners have all come; false where there are none.
+bool release_warp(int first, int count) {
   Machine& m = machine();
   bool any = false;
-  const int threads = int(m.lanes.size());
-  for (int first = 0; first < threads; first += 32) {
-    const int count = std::min(32, threads - first);
-    for (int i = 0; i < count; ++i) {
-      const Lane& lane = m.lanes[size_t(first + i)];
-      if (lane.state != State::kWarp) continue;
-      bool whole = true;
-      for (int j = 0; j < 32 && whole; ++j) {
-        if (!(lane.mask >> j & 1)) continue;
-        whole = j < count && m.lanes[size_t(first + j)].state == State::kWarp &&
-                m.lanes[size_t(first + j)].mask == lane.mask;
-      }
-      if (!whole) continue;
-      const unsigned mask = lane.mask;
-      Slot* slots = &m.slots[size_t(first) * 2];
-      for (int j = 0; j < count; ++j) {
-        if (!(mask >> j & 1)) continue;
-        m.lanes[size_t(first + j)].state = State::kReady;
-        slots[32 + j] = slots[j];
-      }
-      any = true;
+  for (int i = 0; i < count; ++i) {
+    const Lane& lane = m.lanes[size_t(first + i)];
+    if (lane.state != State::kWarp) continue;
+    bool whole = true;
+    for (int j = 0; j < 32 && whole; ++j) {
+      if (!(lane.mask >> j & 1)) continue;
+      whole = j < count && m.lanes[size_t(first + j)].state == State::kWarp &&
+              m.lanes[size_t(first + j)].mask == lane.mask;
     }
-  }
-  bool all = true;
-  for (const Lane& lane : m.lanes)
-    all &= lane.state == State::kBarrier || lane.state == State::kDone;
-  if (!all) return any;
-  for (Lane& lane : m.lanes) {
-    if (lane.state != State::kBarrier) continue;
-    lane.state = State::kReady;
+    if (!whole) continue;
+    const unsigned mask = lane.mask;
+    Slot* slots = &m.slots[size_t(first) * 2];
+    for (int j = 0; j < count; ++j) {
+      if (!(mask >> j & 1)) continue;
+      m.lanes[size_t(first + j)].state = State::kReady;
+      slots[32 + j] = slots[j];
+    }
     any = true;
   }
   return any;
+}
+
+bool release_barrier() {
+  Machine& m = machine();
+  for (const Lane& lane : m.lanes) {
+    if (lane.state != State::kBarrier && lane.state != State::kDone) return false;
+  }
+  for (Lane& lane : m.lanes) {
+    if (lane.state == State::kBarrier) lane.state = State::kReady;
+  }
+  return true;
 }
 
 void run_block(int threads, size_t shared_bytes) {
@@ -240,15 +241,24 @@ void run_block(int threads, size_t shared_bytes) {
   std::vector<unsigned char>(shared_bytes, 0xff).swap(m.shared);
   m.next = 0;
   while (m.next < m.order.size()) resume(idle_fiber());
+  const int warps = (threads + 31) / 32;
+  const bool backwards = m.launches % 2;
   for (;;) {
+    // A warp goes as far as it can before the next one does, so that it meets what others have not
+    // done yet where a barrier is missing.
+    for (int w = 0; w < warps; ++w) {
+      const int first = (backwards ? warps - 1 - w : w) * 32, count = std::min(32, threads - first);
+      do {
+        for (int i = 0; i < count; ++i) {
+          const Lane& lane = m.lanes[size_t(first + (backwards ? count - 1 - i : i))];
+          if (lane.state == State::kReady) resume(lane.fiber);
+        }
+      } while (release_warp(first, count));
+    }
     bool left = false;
     for (const Lane& lane : m.lanes) left |= lane.state != State::kDone;
     if (!left) return;
-    if (!release()) deadlock();
-    for (const int thread : m.order) {
-      const Lane& lane = m.lanes[size_t(thread)];
-      if (lane.state == State::kReady) resume(lane.fiber);
-    }
+    if (!release_barrier()) deadlock();
   }
 }
 
