@@ -79,7 +79,6 @@ __global__ void __launch_bounds__(E::kThreads, kResident<E>)
       KINTSUGI_UNROLL
       for (int j = 0; j < E::kInner; ++j) {
         const int slot = E::slot(i, j);
-        if (E::column(i, j) >= columns) s[i][j] = -INFINITY;
         peak[slot] = fmaxf(peak[slot], s[i][j]);  // NaN comes back by way of power_of_two
       }
     }

@@ -128,8 +128,7 @@ __device__ __forceinline__ void pass_tiles(const Problem<typename E::T>& p,
     E::dots(dp, room.own_z, room.other_z(buffer), depth(p.e), columns);
     if (c + 1 < chunks) return;
 
-    // s becomes the weights, dp the gradients of the scores; both are zero past the last column,
-    // and past the last query by its statistics.
+    // s becomes the weights, dp the gradients of the scores.
     Plane::Patch bias = kRowsAreKeys ? p.bias.patch(at.b, at.h, first, at.first)
                                      : p.bias.patch(at.b, at.h, at.first, first);
     if (kRowsAreKeys) bias = {bias.at, bias.column, bias.row};
@@ -142,7 +141,7 @@ __device__ __forceinline__ void pass_tiles(const Problem<typename E::T>& p,
         const int other = E::column(i, j);
         const float2 of =
             kRowsAreKeys ? room.statistics[buffer * kSide + other] : own[E::slot(i, j)];
-        s[i][j] = other < columns ? power_of_two(s[i][j] - of.x) : 0;
+        s[i][j] = power_of_two(s[i][j] - of.x);
         dp[i][j] = s[i][j] * (dp[i][j] - of.y);
       }
     }

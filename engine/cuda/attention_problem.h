@@ -122,7 +122,8 @@ struct Place {
   }
 };
 
-// A tile of products becomes the binary logarithms of weights that are not normalised yet.
+// A tile of products becomes the binary logarithms of weights that are not normalised yet; past the
+// last column the weights are 0.
 template <class E>
 __device__ __forceinline__ void score(typename E::Scores& s, float scale, const Plane::Patch& bias,
                                       int rows, int columns) {
@@ -131,15 +132,25 @@ __device__ __forceinline__ void score(typename E::Scores& s, float scale, const 
     KINTSUGI_UNROLL
     for (int j = 0; j < E::kInner; ++j) s[i][j] *= kLog2E * scale;
   }
-  if (!bias.at) return;
-  KINTSUGI_UNROLL
-  for (int i = 0; i < E::kBlocks; ++i) {
-    if (E::beyond(i, columns)) break;
+  const auto each = [&](const auto& change) {
     KINTSUGI_UNROLL
-    for (int j = 0; j < E::kInner; ++j) {
-      const int row = E::row_of(E::slot(i, j)), column = E::column(i, j);
-      if (row < rows && column < columns) s[i][j] += kLog2E * bias(row, column);
+    for (int i = 0; i < E::kBlocks; ++i) {
+      if (E::beyond(i, columns)) break;
+      KINTSUGI_UNROLL
+      for (int j = 0; j < E::kInner; ++j) {
+        change(s[i][j], E::row_of(E::slot(i, j)), E::column(i, j));
+      }
     }
+  };
+  if (bias.at) {
+    each([&](float& x, int row, int column) {
+      if (row < rows && column < columns) x += kLog2E * bias(row, column);
+    });
+  }
+  if (columns < kSide) {
+    each([&](float& x, int, int column) {
+      if (column >= columns) x = -INFINITY;
+    });
   }
 }
 

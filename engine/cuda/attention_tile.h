@@ -62,11 +62,9 @@ __device__ __forceinline__ void copy_window(T* to, const Rows<T>& x, const Windo
       const int row = i / kUnits, column = i % kUnits * kLanes;
       const int left = row < at.count ? at.columns - at.column - column : 0;
       const T* const from = x.data + (at.first + row) * x.row + at.column + column;
+      const int seen = left < kLanes ? left : kLanes;
       copy_async16(shared_at(to + row * kStride + column), left > 0 ? from : x.data,
-                   (left < 0        ? 0
-                    : left < kLanes ? left
-                                    : kLanes) *
-                       int(sizeof(T)));
+                   left > 0 ? seen * int(sizeof(T)) : 0);
     }
   } else {
     KINTSUGI_ROLL
@@ -79,7 +77,7 @@ __device__ __forceinline__ void copy_window(T* to, const Rows<T>& x, const Windo
   }
 }
 
-// 2^x. The tensor-core units round no better than this.
+// 2^x, to 2^-22 of it; 0 below 2^-126.
 __device__ __forceinline__ float power_of_two(float x) {
 #ifdef KINTSUGI_SIMT_EMULATED
   return std::exp2(x);

@@ -55,8 +55,7 @@ struct PixelsUnderTaps {
     for (int r = 0; r < My::kCopies; ++r) {
       const bool seen =
           real && inside(row[r] + i, p.rows.extent) && inside(column[r] + j, p.columns.extent);
-      copy_async16<true>(stage + to + r * My::kStep, cell[r] + under,
-                         seen ? 16 : 0);
+      copy_async16<true>(stage + to + r * My::kStep, cell[r] + under, seen ? 16 : 0);
     }
     advance();
   }

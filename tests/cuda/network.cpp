@@ -9,6 +9,8 @@
 #include "kintsugi/engine/ops/elementwise.h"
 #include "kintsugi/engine/program/recorder.h"
 #include "kintsugi/engine/program/replay.h"
+#include "kintsugi/engine/ops/reduce.h"
+#include "kintsugi/nn/forward_hook.h"
 #include "kintsugi/nn/replayed_forward.h"
 #include "kintsugi/nn/train/replayed_step.h"
 #include "kintsugi/zoo/catalog.h"
@@ -49,9 +51,38 @@ double relative_error(const Tensor& got, const Tensor& want) {
   return error_of(ops::affine(got.to(kCpu).to(DType::kF64), 1 / largest, 0), scaled);
 }
 
+// What rounding every module's output to bf16 costs on the CPU, as relative_error: some networks
+// with weights by formula are worse conditioned than others.
+double cost_of_rounding(nn::Network& here, const Tensor& x, const Tensor& want) {
+  const nn::ForwardHook rounding([](nn::Module&, const Variable& y) {
+    return Variable(y.value().to(DType::kBF16).to(DType::kF32));
+  });
+  return relative_error(here(Variable(x)).value(), want);
+}
+
 const std::string kNetworks[] = {"resnet_nano",        "regnety_nano",    "mobilenetv3_nano",
                                  "vit_nano_patch4_28", "poolformer_nano", "convformer_nano",
                                  "caformer_nano"};
+
+void check_mixed_precision(const std::string& name, const Shape& input) {
+  CAPTURE(name);
+  zoo::BuildOptions options;
+  options.input = input;
+  const auto here = zoo::build_network(name, options), there = zoo::build_network(name, options);
+  fill_by_formula(*here, 1);
+  {
+    ScopedSet where(Context::current().device, kTestDevice);
+    there->load_state(here->state());
+  }
+  here->train(false);
+  there->train(false);
+  const autograd::NoGrad no_grad;
+  ScopedSet math(Context::current().math, Math::kBF16);
+  const Tensor x = images_for(*here, 1), want = (*here)(Variable(x)).value();
+  const Tensor got = (*there)(Variable(x.to(kTestDevice))).value();
+  CHECK(got.dtype() == DType::kBF16);
+  CHECK(relative_error(got, want) < 0.01 + 3 * cost_of_rounding(*here, x, want));
+}
 
 }  // namespace
 
@@ -110,14 +141,18 @@ TEST_CASE("networks: one of each family on the device") {
     const Tensor x = images_for(*here, 1);
     const Tensor want = (*here)(Variable(x)).value();
     CHECK(relative_error((*there)(Variable(x.to(kTestDevice))).value(), want) < 3e-5);
-    ScopedSet math(Context::current().math, Math::kBF16);
-    const Tensor mixed = (*there)(Variable(x.to(kTestDevice))).value();
-    CHECK(mixed.dtype() == DType::kBF16);
-    CHECK(relative_error(mixed, want) < 5e-2);
   }
 }
 
-// Every architecture of the catalog that is small at 64 by 64 pixels, forward and backward. Some ten
+TEST_CASE("networks: logits in mixed precision") {
+  const AsInUse in_use;
+  for (const char* name : {"resnet18", "seresnet18", "mobilenetv3_small_050", "convnext_atto",
+                           "vit_tiny_patch16_224", "caformer_s18", "mixer_s32_224"}) {
+    check_mixed_precision(name, {3, 32, 32});
+  }
+}
+
+// Every architecture of the catalog that is small at 64 by 64 pixels, forward and backward, some ten
 // minutes: test_cuda_emulated --no-skip -tc='networks sweep*'
 TEST_CASE("networks sweep: mixed precision" * doctest::skip()) {
   const AsInUse in_use;
@@ -127,39 +162,26 @@ TEST_CASE("networks sweep: mixed precision" * doctest::skip()) {
     CAPTURE(variant.name);
     zoo::BuildOptions options;
     options.input = {variant.input[0], 64, 64};
-    std::shared_ptr<nn::Network> here, there;
+    std::shared_ptr<nn::Network> network;
     try {
-      here = zoo::build_network(variant.name, options);
-      there = zoo::build_network(variant.name, options);
+      network = zoo::build_network(variant.name, options);
     } catch (const Error&) {
       continue;  // it has one size
     }
-    const nn::Cost cost = here->cost();
-    if (cost.params > 30'000'000 || cost.macs > 250'000'000) continue;
-    fill_by_formula(*here, 1);
-    {
-      ScopedSet where(Context::current().device, kTestDevice);
-      there->load_state(here->state());
-    }
-    const Tensor x = images_for(*here, 2);
-    here->train(false);
-    there->train(false);
-    {
-      const autograd::NoGrad no_grad;
-      const Tensor want = (*here)(Variable(x)).value();
-      const Tensor mixed = (*there)(Variable(x.to(kTestDevice))).value();
-      CHECK(mixed.dtype() == DType::kBF16);
-      CHECK(relative_error(mixed, want) < 0.1);
-    }
-    there->train(true);
-    const Variable logits = (*there)(Variable(x.to(kTestDevice)));
-    if (here->classes() > 1) {
-      const Tensor labels = Tensor::from<int64_t>({2}, {1, 0}).to(kTestDevice);
-      autograd::cross_entropy(logits, labels, 0.1).backward();
-      for (const auto& [key, p] : there->named_parameters()) {
-        CAPTURE(key);
-        if (p.grad().defined()) CHECK(p.grad().dtype() == DType::kF32);
-      }
+    const nn::Cost cost = network->cost();
+    if (cost.params > 30'000'000 || cost.macs > 250'000'000 || network->classes() < 2) continue;
+    check_mixed_precision(variant.name, options.input);
+    fill_by_formula(*network, 1);
+    network->to(kTestDevice);
+    network->train(true);
+    const Variable logits = (*network)(Variable(images_for(*network, 2).to(kTestDevice)));
+    const Tensor labels = Tensor::from<int64_t>({2}, {1, 0}).to(kTestDevice);
+    autograd::cross_entropy(logits, labels, 0.1).backward();
+    for (const auto& [key, p] : network->named_parameters()) {
+      CAPTURE(key);
+      if (!p.grad().defined()) continue;
+      CHECK(p.grad().dtype() == DType::kF32);
+      CHECK(std::isfinite(ops::sum(p.grad()).item()));
     }
     ++seen;
   }
@@ -203,12 +225,12 @@ TEST_CASE("networks: one step of training on the device") {
   }
 }
 
-// Activations and their gradients in bf16, weights and theirs in f32: the loss within a few per cent,
-// and a gradient that points the same way.
+// Activations and their gradients in bf16, weights and theirs in f32: nearly the same loss, and a
+// gradient that points the same way.
 TEST_CASE("networks: one step of training in mixed precision") {
   const AsInUse in_use;
-  for (const std::string& name : kNetworks) {
-    CAPTURE(name);
+  for (const char* name : {"resnet_nano", "mobilenetv3_nano", "vit_nano_patch4_28"}) {
+    CAPTURE(std::string(name));
     std::vector<double> grads[2];
     double losses[2];
     for (const Device device : {kCpu, kTestDevice}) {

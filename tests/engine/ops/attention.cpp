@@ -33,12 +33,6 @@ Tensor heads(int64_t b, int64_t h, int64_t n, int64_t d, uint64_t seed, DType dt
   return random_tensor({b, n, h, d}, seed).to(dtype).transpose(1, 2);
 }
 
-// What queries, keys and values may be.
-std::vector<DType> storages() {
-  if (kTestDevice.type == DeviceType::kCpu) return {DType::kF32};
-  return {DType::kF32, DType::kBF16};
-}
-
 // Sums are f32, so that bf16 costs only the rounding of results, of weights and of the scores'
 // gradients.
 void compare(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& bias, double scale,
@@ -100,7 +94,7 @@ TEST_CASE("attention: f32 and bf16 kernels against f64, forward and backward, od
     CAPTURE(c.n);
     CAPTURE(c.m);
     CAPTURE(c.d);
-    for (const DType dtype : storages()) {
+    for (const auto& [dtype, rounding] : storages()) {
       const Tensor q = heads(c.b, c.h, c.n, c.d, 1, dtype), k = heads(c.b, c.h, c.m, c.d, 2, dtype),
                    v = heads(c.b, c.h, c.m, c.e, 3, dtype);
       compare(q, k, v, {}, 1 / std::sqrt(double(c.d)));
@@ -115,7 +109,7 @@ TEST_CASE("attention: f32 and bf16 kernels against f64, forward and backward, od
 TEST_CASE("attention: views of a fused projection") {
   auto& fallbacks = Context::current().fallbacks;
   fallbacks.clear();
-  for (const DType dtype : storages()) {
+  for (const auto& [dtype, rounding] : storages()) {
     const Tensor qkv = random_tensor({3, 50, 3, 2, 24}, 1).to(dtype).permute({2, 0, 3, 1, 4});
     const auto part = [&](int64_t i) { return qkv.slice(0, i, i + 1).squeeze(0); };
     compare(part(0), part(1), part(2), {}, 0.2);
@@ -128,7 +122,7 @@ TEST_CASE("attention: views of a fused projection") {
 TEST_CASE("attention: biases of every broadcast") {
   auto& fallbacks = Context::current().fallbacks;
   fallbacks.clear();
-  for (const DType dtype : storages()) {
+  for (const auto& [dtype, rounding] : storages()) {
     const Tensor q = heads(3, 2, 20, 8, 1, dtype), k = heads(3, 2, 35, 8, 2, dtype),
                  v = heads(3, 2, 35, 8, 3, dtype);
     for (const Shape& shape :
@@ -146,7 +140,7 @@ TEST_CASE("attention: biases of every broadcast") {
 
 TEST_CASE("attention: masked keys, even whole tiles of them, have no weight") {
   const int64_t m = 300;
-  for (const DType dtype : storages()) {
+  for (const auto& [dtype, rounding] : storages()) {
     const Tensor q = heads(1, 2, 9, 16, 1, dtype), k = heads(1, 2, m, 16, 2, dtype),
                  v = heads(1, 2, m, 16, 3, dtype);
     Tensor mask = make::full({m}, -INFINITY);
@@ -181,13 +175,13 @@ TEST_CASE(
         Case{1, 1, 12, 10, 129, 130}, Case{1, 2, 5, 66, 24, 300}, Case{1, 1, 66, 7, 300, 130}}) {
     CAPTURE(c.d);
     CAPTURE(c.e);
-    for (const DType dtype : storages()) {
+    for (const auto& [dtype, rounding] : storages()) {
       compare(heads(c.b, c.h, c.n, c.d, 1, dtype), heads(c.b, c.h, c.m, c.d, 2, dtype),
               heads(c.b, c.h, c.m, c.e, 3, dtype), random_tensor({c.n, c.m}, 4, -1, 1, DType::kF32),
               0.1);
     }
   }
-  for (const DType dtype : storages()) {
+  for (const auto& [dtype, rounding] : storages()) {
     const auto from_one = [&](uint64_t seed) {
       return heads(2, 2, 30, 13, seed, dtype).slice(3, 1, 13);
     };
@@ -199,7 +193,7 @@ TEST_CASE(
 }
 
 TEST_CASE("attention: without queries the gradients of keys and values are zero") {
-  for (const DType dtype : storages()) {
+  for (const auto& [dtype, rounding] : storages()) {
     const Tensor none = make::zeros({2, 2, 0, 8}, dtype);
     const Tensor k = heads(2, 2, 5, 8, 2, dtype), v = heads(2, 2, 5, 8, 3, dtype);
     const auto y = ops::attention(none, k, v, {}, 1);
@@ -210,7 +204,7 @@ TEST_CASE("attention: without queries the gradients of keys and values are zero"
 }
 
 TEST_CASE("attention: f32 in TF32 and bf16, and every run has the same bits") {
-  for (const DType dtype : storages()) {
+  for (const auto& [dtype, rounding] : storages()) {
     const bool narrow = dtype == DType::kBF16;
     const double tolerance = narrow ? 1e-2 : 1e-3;
     // To f32 it says the same as TF32, to bf16 nothing.
