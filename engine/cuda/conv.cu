@@ -29,8 +29,7 @@ bool takes(const Tensor& x, const Shape& weight, const ops::Conv2dParams& params
 
 // A dense 1x1 convolution of stride 1 without padding is a product of matrices, which a library's
 // gemm takes: y (pixels,O) = x (pixels,C) * transposed weight (O,C).
-bool is_product(const Tensor& x, const Shape& weight, const ops::Conv2dParams& params) {
-  if (x.dtype() != DType::kF32) return false;  // until linear takes bf16
+bool is_product(const Shape& weight, const ops::Conv2dParams& params) {
   const bool whole = weight[2] == 1 && weight[3] == 1 && params.groups == 1;
   return whole && params.stride == decltype(params.stride){1, 1} &&
          params.padding == decltype(params.padding){};
@@ -54,7 +53,7 @@ bool conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
             const ops::Conv2dParams& params, const Tensor& y) {
   if (!takes(x, weight.shape(), params, y)) return false;
   if (y.numel() == 0) return true;
-  if (is_product(x, weight.shape(), params)) {
+  if (is_product(weight.shape(), params)) {
     const Tensor b = bias.defined() ? bias.contiguous() : bias;
     return linear(pixels_of(x), matrix_of(weight), b, pixels_of(y));
   }
@@ -69,7 +68,7 @@ bool conv2d_backward_input(const Tensor& dy, const Tensor& weight, const ops::Co
                            const Tensor& dx) {
   if (!takes(dx, weight.shape(), params, dy)) return false;
   if (dx.numel() == 0) return true;
-  if (is_product(dy, weight.shape(), params)) {
+  if (is_product(weight.shape(), params)) {
     return linear_backward(pixels_of(dx), matrix_of(weight), pixels_of(dy), pixels_of(dx), {}, {});
   }
   if (is_depthwise(weight.shape(), params))
@@ -87,7 +86,7 @@ bool conv2d_backward_weight(const Tensor& x, const Tensor& dy, const ops::Conv2d
     if (dbias.defined()) fill(dbias, 0);
     return true;
   }
-  if (is_product(x, dweight.shape(), params)) {
+  if (is_product(dweight.shape(), params)) {
     const Tensor w = matrix_of(dweight);
     return linear_backward(pixels_of(x), w, pixels_of(dy), {}, w, dbias);
   }
@@ -97,7 +96,7 @@ bool conv2d_backward_weight(const Tensor& x, const Tensor& dy, const ops::Conv2d
     conv_gemm_backward_weight(x, dy, params, dweight);
   if (!dbias.defined()) return true;
   Tensor sums = dbias.view({1, dbias.numel(), 1, 1});
-  return reduce(ops::Reduce::kSum, dy.to(DType::kF32), sums);  // until reduce takes bf16
+  return reduce(ops::Reduce::kSum, dy, sums);
 }
 
 }  // namespace kintsugi::cuda

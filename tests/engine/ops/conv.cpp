@@ -38,7 +38,9 @@ void check_stored(const Case& at, const Storage& storage, double tolerance) {
   const Tensor y = ops::conv2d(x, w, bias, at.params);
   CHECK(y.dtype() == storage.dtype);
   CHECK(y.is_channels_last());
-  CHECK(error_of(y, ops::conv2d(f64(x), f64(w), f64(bias), at.params)) < rounding);
+  // A product of matrices may be rounded before its bias is added, and after.
+  CHECK(error_of(y, ops::conv2d(f64(x), f64(w), f64(bias), at.params)) <
+        rounding + 2 * storage.rounding);
   CHECK(error_of(ops::conv2d(x, w, Tensor(), at.params),
                  ops::conv2d(f64(x), f64(w), Tensor(), at.params)) < rounding);
 
@@ -186,7 +188,7 @@ TEST_CASE("conv2d: several tiles each way, in every precision") {
   // A device rounds what it multiplies in f32; the CPU does not, whatever it is told.
   const bool rounds = kTestDevice.type == DeviceType::kCuda;
   for (const auto& [math, tolerance] :
-       {std::pair{Math::kF32, 3e-6}, {Math::kTF32, 1e-3}, {Math::kBF16, 1e-2}}) {
+       {std::pair{Math::kF32, 3e-6}, {Math::kTF32, 1e-3}, {Math::kBF16, 1e-3}}) {
     ScopedSet set(Context::current().math, math);
     for (const Case& at : cases) check_stored(at, {DType::kF32, 0}, rounds ? tolerance : 3e-6);
     const auto gradient = [&] {
