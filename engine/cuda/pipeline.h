@@ -134,13 +134,14 @@ struct Tile {
         KINTSUGI_UNROLL
         for (int j = 0; j < kAcross / 2; ++j) {
           ldmatrix_x4_trans(right[j], stage + Rows::kBytes + line_b + 16 * k * Columns::kLineBytes +
-                                        (chunk_b ^ 2 * j) * 16);
+                                          (chunk_b ^ 2 * j) * 16);
         }
         KINTSUGI_UNROLL
         for (int i = 0; i < kDown; ++i) {
           uint32_t left[4];
           if constexpr (kTurned) {
-            ldmatrix_x4_trans(left, stage + line_a + 16 * k * A::kLineBytes + (chunk_a ^ 2 * i) * 16);
+            ldmatrix_x4_trans(left,
+                              stage + line_a + 16 * k * A::kLineBytes + (chunk_a ^ 2 * i) * 16);
           } else {
             ldmatrix_x4(left, stage + line_a + 16 * i * A::kLineBytes + (chunk_a ^ 2 * k) * 16);
           }
@@ -194,7 +195,7 @@ struct LoadLines {
       KINTSUGI_UNROLL
       for (int r = 0; r < My::kCopies; ++r) {
         copy_async16<false>(stage + to + r * My::kStep, from + r * My::kApart * stride,
-                          more && at + r * My::kApart < end ? 16 : 0);
+                            more && at + r * My::kApart < end ? 16 : 0);
       }
     }
     from += Tile::kDepth * stride;
