@@ -6,9 +6,9 @@
 //   commit_async(): the thread's copies since the last call are a group.
 //   wait_async(): until no more than kOpen groups of this thread are under way; others' need a
 //     barrier after it.
-//   ldmatrix_x4(to, row): four, of which lanes 8i .. 8i+7 give the rows of matrix i, 16 aligned bytes
-//     each. Lane L, with g = L / 4 and t = L % 4, gets of each the elements (g,2t) and (g,2t+1), the
-//     first in the low half of a word; ldmatrix_x4_trans: (2t,g) and (2t+1,g).
+//   ldmatrix_x4(to, row): four, of which lanes 8i .. 8i+7 give the rows of matrix i, 16 aligned
+//     bytes each. Lane L, with g = L / 4 and t = L % 4, gets of each the elements (g,2t) and
+//     (g,2t+1), the first in the low half of a word; ldmatrix_x4_trans: (2t,g) and (2t+1,g).
 // Never installed.
 #pragma once
 
