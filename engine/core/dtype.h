@@ -14,6 +14,11 @@ std::string_view name_of(DType dtype);  // "f32", "bf16", "bool", ...
 
 inline bool is_floating(DType dtype) { return dtype <= DType::kBF16; }
 
+// Mixed precision: what weights, statistics and their gradients are beside such activations.
+inline DType parameter_dtype(DType activations) {
+  return activations == DType::kBF16 ? DType::kF32 : activations;
+}
+
 // IEEE binary16 and bfloat16, round to nearest even; NaN stays NaN.
 float f16_to_f32(uint16_t bits);
 uint16_t f32_to_f16(float value);

@@ -59,7 +59,7 @@ Attention attention(const Tensor& q, const Tensor& k, const Tensor& v, const Ten
   Attention out;
   out.output = empty_heads(q, x.n, x.e);
   out.logsumexp =
-      Tensor::empty({x.batch, x.heads, x.n}, detail::parameter_dtype(q), q.device());
+      Tensor::empty({x.batch, x.heads, x.n}, parameter_dtype(q.dtype()), q.device());
   const Tensor queries = unit_last(q), keys = unit_last(k), values = unit_last(v);
   const Tensor full_bias = expanded(bias, x.scores());
   detail::dispatch({kOp, {&q, &k, &v, &bias}, {&out.output, &out.logsumexp}, x.macs()},

@@ -107,7 +107,7 @@ ConvWeightGrads conv2d_backward_weight(const Tensor& x, const Tensor& dy, const 
   const Shape shape = params.output_shape(x.shape(), weight_shape);
   detail::require_shape(kOp, "dy", dy, shape);
   ConvWeightGrads grads;
-  const DType dtype = detail::parameter_dtype(x);
+  const DType dtype = parameter_dtype(x.dtype());
   grads.dweight = Tensor::empty(weight_shape, dtype, x.device());
   if (want_bias) grads.dbias = Tensor::empty({weight_shape[0]}, dtype, x.device());
   const auto run = [&](const OpCall& call) {

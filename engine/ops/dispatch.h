@@ -103,11 +103,6 @@ inline void require_floating(const char* op, const Tensor& x) {
   }
 }
 
-// Mixed precision: weights, statistics and their gradients stay f32 where activations are bf16.
-inline DType parameter_dtype(const Tensor& x) {
-  return x.dtype() == DType::kBF16 ? DType::kF32 : x.dtype();
-}
-
 inline void require_parameter(const char* op, const Tensor& x, const Tensor& parameter) {
   if (x.dtype() != DType::kBF16) return require_same_dtype(op, x, parameter);
   if (parameter.dtype() != DType::kF32) {

@@ -33,6 +33,11 @@ Tensor dense(const Tensor& x) {
   return x.defined() ? x.contiguous() : x;
 }
 
+// Room for statistics of x, or for gradients of its parameters.
+Tensor numbers_of(const Tensor& x, int64_t count) {
+  return Tensor::empty({count}, parameter_dtype(x.dtype()), x.device());
+}
+
 void check_parameter(const char* op, const char* what, const Tensor& x, const Tensor& parameter,
                      int64_t channels) {
   if (!parameter.defined()) return;
@@ -66,8 +71,8 @@ NormGrads empty_grads(const Tensor& x, bool grid, const Tensor& weight, int64_t 
                       bool want_bias) {
   NormGrads grads;
   grads.dx = empty_canonical(x, grid);
-  if (weight.defined()) grads.dweight = Tensor::empty({channels}, detail::parameter_dtype(x), x.device());
-  if (want_bias) grads.dbias = Tensor::empty({channels}, detail::parameter_dtype(x), x.device());
+  if (weight.defined()) grads.dweight = numbers_of(x, channels);
+  if (want_bias) grads.dbias = numbers_of(x, channels);
   return grads;
 }
 
@@ -122,8 +127,8 @@ BatchNorm batch_norm_train(const Tensor& x, const Tensor& weight, const Tensor& 
   }
   BatchNorm out;
   out.output = empty_canonical(x, grid);
-  out.mean = Tensor::empty({channels}, detail::parameter_dtype(x), x.device());
-  out.rstd = Tensor::empty({channels}, detail::parameter_dtype(x), x.device());
+  out.mean = numbers_of(x, channels);
+  out.rstd = numbers_of(x, channels);
   const Tensor src = rows_of(canonical(x, grid), grid), dst = rows_of(out.output, grid);
   const Tensor w = dense(weight), b = dense(bias);
   detail::dispatch({kOp, {&x, &weight, &bias}, {&out.output, &out.mean, &out.rstd}},
@@ -189,8 +194,8 @@ LayerNorm layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, 
   LayerNorm out;
   out.output = empty_canonical(x, grid);
   const Tensor src = rows_of(canonical(x, grid), grid), dst = rows_of(out.output, grid);
-  out.mean = Tensor::empty({src.size(0)}, detail::parameter_dtype(x), x.device());
-  out.rstd = Tensor::empty({src.size(0)}, detail::parameter_dtype(x), x.device());
+  out.mean = numbers_of(x, src.size(0));
+  out.rstd = numbers_of(x, src.size(0));
   const Tensor w = dense(weight), b = dense(bias);
   detail::dispatch({kOp, {&x, &weight, &bias}, {&out.output, &out.mean, &out.rstd}},
                    KINTSUGI_BACKENDS(layer_norm(src, w, b, epsilon, dst, out.mean, out.rstd)));
@@ -221,8 +226,8 @@ GroupNorm group_norm(const Tensor& x, int64_t groups, const Tensor& weight, cons
   check_group(kOp, x, groups, weight, bias);
   GroupNorm out;
   out.output = empty_canonical(x, true);
-  out.mean = Tensor::empty({x.size(0) * groups}, detail::parameter_dtype(x), x.device());
-  out.rstd = Tensor::empty({x.size(0) * groups}, detail::parameter_dtype(x), x.device());
+  out.mean = numbers_of(x, x.size(0) * groups);
+  out.rstd = numbers_of(x, x.size(0) * groups);
   const Tensor src = images_of(x.channels_last()), dst = images_of(out.output);
   const Tensor w = dense(weight), b = dense(bias);
   detail::dispatch(

@@ -23,7 +23,7 @@ Variable reflect(const Variable& x, int dim) {
 
 Variable BlurPool2d::forward(const Variable& x) {
   const Tensor& like = x.value();
-  Tensor filter = Tensor::empty({x.size(1), 1, 3, 3}, like.dtype(), like.device());
+  Tensor filter = Tensor::empty({x.size(1), 1, 3, 3}, parameter_dtype(like.dtype()), like.device());
   if (!like.is_meta()) {
     // (1 2 1) (1 2 1)^T / 16
     filter.fill(1.0 / 16);

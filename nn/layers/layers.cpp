@@ -195,7 +195,7 @@ Variable DropPath::forward(const Variable& x) {
   if (!training() || p_ == 0) return x;
   Shape shape = Shape::filled(x.rank(), 1);
   shape[0] = x.size(0);
-  const DType dtype = x.value().dtype() == DType::kF64 ? DType::kF64 : DType::kF32;
+  const DType dtype = parameter_dtype(x.value().dtype());
   const Tensor kept = bernoulli(shape, 1 - p_, dtype, x.value().device());
   return autograd::mul(x, Variable(ops::affine(kept, 1 / (1 - p_), 0)));
 }
