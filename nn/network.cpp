@@ -1,5 +1,6 @@
 #include "kintsugi/nn/network.h"
 
+#include "kintsugi/autograd/ops/layout.h"
 #include "kintsugi/engine/ops/reduce.h"
 #include "kintsugi/engine/program/recorder.h"
 
@@ -131,7 +132,7 @@ Variable Network::forward(const Variable& images) {
   // No feature outlives the block that reads it.
   Variable x = (*stem_)(images);
   for (const Block& block : blocks_) x = (*block.module)(x);
-  return (*head_)(x);
+  return logits_of(x);
 }
 
 Variable Network::forward_features(const Variable& images,
@@ -142,7 +143,12 @@ Variable Network::forward_features(const Variable& images,
     x = (*blocks_[i].module)(x);
     at(int64_t(i) + 1, x);
   }
-  return (*head_)(x);
+  return logits_of(x);
+}
+
+Variable Network::logits_of(const Variable& feature) {
+  const Variable y = (*head_)(feature);
+  return autograd::cast(y, parameter_dtype(y.value().dtype()));
 }
 
 Cost Network::stem_cost() { return cost_of(*stem_, with_batch(input_, 1)); }

@@ -1,5 +1,6 @@
 // A network is a stem, an ordered list of named blocks, and a head. Dissecting reads this list, and a
 // reassembled network is one more such list; nothing about any one architecture is typed elsewhere.
+// In mixed precision features are bf16, logits f32.
 #pragma once
 
 #include <functional>
@@ -73,6 +74,8 @@ class Network : public Module {
   std::string name_;
   Shape input_;
   int64_t classes_;
+  Variable logits_of(const Variable& feature);
+
   std::shared_ptr<Module> stem_, head_;
   FeatureShape stem_out_;
   std::vector<Block> blocks_;

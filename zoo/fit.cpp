@@ -67,8 +67,8 @@ std::vector<FitResult> fit_stitches(nn::Network& network, const PlanFile& plan,
              y.size(0));
       }
       sample_places(x, y, int64_t(part.size()), seed, begin);
-      x = x.to(kCpu);
-      y = y.to(kCpu);
+      x = x.to(kCpu).to(DType::kF32);
+      y = y.to(kCpu).to(DType::kF32);
       if (!squares) squares.emplace(size_t(x.size(1)), size_t(y.size(1)));
       squares->add(x.data<float>(), y.data<float>(), size_t(x.size(0)));
       const int64_t taps = stitch.stride() * stitch.stride();

@@ -16,7 +16,14 @@ using ops::Compare;
 using ops::Unary;
 
 // The functions with numbers p and q, after those of ops::Unary, and a plain copy.
-enum Function : int { kLeakyRelu = int(Unary::kRelu6) + 1, kPow, kClamp, kAffine, kCopy, kFunctions };
+enum Function : int {
+  kLeakyRelu = int(Unary::kRelu6) + 1,
+  kPow,
+  kClamp,
+  kAffine,
+  kCopy,
+  kFunctions
+};
 
 constexpr float kSqrtHalf = 0.70710678118654752f, kInvSqrtTwoPi = 0.39894228040143268f;
 constexpr float kSqrtTwoOverPi = 0.79788456080286536f;
@@ -184,22 +191,8 @@ struct Operands {
   // W neighbours of operand k, or one repeated.
   template <int W>
   __device__ __forceinline__ Floats<W> get(int k, int64_t offset, int64_t step) const {
-    if (bf16[k]) return get<W>(static_cast<const BFloat16*>(at[k]) + offset, step);
-    return get<W>(static_cast<const float*>(at[k]) + offset, step);
-  }
-
- private:
-  template <int W, class T>
-  __device__ __forceinline__ static Floats<W> get(const T* from, int64_t step) {
-    if constexpr (W > 1) {
-      if (step == 0) {
-        Floats<W> out;
-        KINTSUGI_UNROLL
-        for (int e = 0; e < W; ++e) out.at[e] = widen(*from);
-        return out;
-      }
-    }
-    return read<W>(from);
+    if (bf16[k]) return read_or_repeat<W>(static_cast<const BFloat16*>(at[k]) + offset, step);
+    return read_or_repeat<W>(static_cast<const float*>(at[k]) + offset, step);
   }
 };
 
@@ -244,8 +237,8 @@ bool map(const char* op, const Tensor& y, const std::array<const Tensor*, N>& xs
     }
     const auto run = [&](auto width) {
       constexpr int kWidth = decltype(width)::value;
-      launch(op, map_kernel<T, kWidth, N, F>, blocks_for(walk.total / kWidth), kThreads, 0, walk, in,
-             pointer<T>(y), f);
+      launch(op, map_kernel<T, kWidth, N, F>, blocks_for(walk.total / kWidth), kThreads, 0, walk,
+             in, pointer<T>(y), f);
     };
     if (aligned)
       run(std::integral_constant<int, kLanesOf<T>>());
@@ -452,7 +445,8 @@ bool star_relu_backward(const Tensor& x, const Tensor& scale, const Tensor& dy,
                  32 * sizeof(float), groups, from, pointer<float>(scale), grad, to,
                  pointer<float>(partial));
           launch("star_relu_backward", star_relu_sums, 1, kThreads, 32 * sizeof(float), int(blocks),
-                 pointer<float>(partial), pointer<float>(grads.dscale), pointer<float>(grads.dbias));
+                 pointer<float>(partial), pointer<float>(grads.dscale),
+                 pointer<float>(grads.dbias));
         },
         x.numel(), from, grad, to);
   });

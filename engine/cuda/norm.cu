@@ -129,7 +129,7 @@ __global__ void __launch_bounds__(kThreads, 2)
       const int64_t first = i;
       const Floats<N> shift = source.template shift<N>(p, image, c, first);
       for (int64_t r = begin; r < end; r += kRun * rows, i += kRun * step) {
-        typename Source::template Read<N> v[kRun];
+        typename Source::template Read<N> v[kRun] = {};
         KINTSUGI_UNROLL
         for (int k = 0; k < kRun; ++k) {
           v[k] = source.template read<N>(r + k * rows < end, i + k * step, first);
@@ -409,7 +409,7 @@ __global__ void map_planes(Planes p, Columns columns, Source source, Numbers num
     const Line<N> line = numbers.template get<N>(image, c, p.channels);
     int64_t i = (image * p.pixels + begin) * p.channels + c;
     for (int64_t r = begin; r < end; r += kRun * rows, i += kRun * step) {
-      typename Source::template Read<N> v[kRun];
+      typename Source::template Read<N> v[kRun] = {};
       KINTSUGI_UNROLL
       for (int k = 0; k < kRun; ++k) {
         if (r + k * rows < end) v[k] = source.template read<N>(i + k * step);

@@ -395,20 +395,6 @@ bool extremum(const char* name, float first, const Tensor& x, const Tensor& y) {
   });
 }
 
-// W neighbours, or one repeated.
-template <int W, class T>
-__device__ __forceinline__ Floats<W> read_or_repeat(const T* from, int64_t step) {
-  if constexpr (W > 1) {
-    if (step == 0) {
-      Floats<W> out;
-      KINTSUGI_UNROLL
-      for (int e = 0; e < W; ++e) out.at[e] = widen(*from);
-      return out;
-    }
-  }
-  return read<W>(from);
-}
-
 // Operand 2 stands for y, dy and the ties.
 template <class T, int W>
 __global__ void extremum_backward_kernel(Walk<3> walk, const T* x, const T* y, const T* dy,

@@ -105,6 +105,20 @@ __device__ __forceinline__ float sum_of(Floats<N> x) {
   return x.at[0];
 }
 
+// N neighbours, or one element repeated where `step` is 0.
+template <int N, class T>
+__device__ __forceinline__ Floats<N> read_or_repeat(const T* from, int64_t step) {
+  if constexpr (N > 1) {
+    if (step == 0) {
+      Floats<N> out;
+      KINTSUGI_UNROLL
+      for (int e = 0; e < N; ++e) out.at[e] = widen(*from);
+      return out;
+    }
+  }
+  return read<N>(from);
+}
+
 // Elements of T in 16 bytes: what a thread moves at once where addresses and counts allow it.
 template <class T>
 inline constexpr int kLanesOf = int(16 / sizeof(T));

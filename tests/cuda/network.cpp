@@ -80,8 +80,10 @@ void check_mixed_precision(const std::string& name, const Shape& input) {
   ScopedSet math(Context::current().math, Math::kBF16);
   const Tensor x = images_for(*here, 1), want = (*here)(Variable(x)).value();
   const Tensor got = (*there)(Variable(x.to(kTestDevice))).value();
-  CHECK(got.dtype() == DType::kBF16);
-  CHECK(relative_error(got, want) < 0.01 + 3 * cost_of_rounding(*here, x, want));
+  CHECK(got.dtype() == DType::kF32);
+  const double error = relative_error(got, want);
+  CHECK(error > 1e-4);  // it was bf16 on the way
+  CHECK(error < 0.01 + 3 * cost_of_rounding(*here, x, want));
 }
 
 }  // namespace
@@ -152,8 +154,8 @@ TEST_CASE("networks: logits in mixed precision") {
   }
 }
 
-// Every architecture of the catalog that is small at 64 by 64 pixels, forward and backward, some ten
-// minutes: test_cuda_emulated --no-skip -tc='networks sweep*'
+// Every architecture of the catalog that is small at 64 by 64 pixels, forward and backward, in half
+// an hour: test_cuda_emulated --no-skip -tc='networks sweep*'
 TEST_CASE("networks sweep: mixed precision" * doctest::skip()) {
   const AsInUse in_use;
   ScopedSet math(Context::current().math, Math::kBF16);
@@ -245,7 +247,6 @@ TEST_CASE("networks: one step of training in mixed precision") {
       const Tensor x = images_for(*network, 6).to(device);
       const Tensor labels = Tensor::from<int64_t>({6}, {1, 7, 4, 0, 9, 2}).to(device);
       const Variable logits = (*network)(Variable(x));
-      CHECK(logits.value().dtype() == (device == kCpu ? DType::kF32 : DType::kBF16));
       const Variable loss = autograd::cross_entropy(logits, labels, 0.1);
       losses[at] = loss.value().item();
       loss.backward();

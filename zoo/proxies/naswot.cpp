@@ -21,7 +21,7 @@ void require_two(int64_t images) {
 void collect(solvers::Naswot& kernel, const Tensor& x) {
   // Activations whose leading dimension is not the batch have no code per image.
   if (x.rank() == 0 || size_t(x.size(0)) != kernel.inputs()) return;
-  const Tensor rows = x.contiguous().to(kCpu);
+  const Tensor rows = x.contiguous().to(kCpu).to(DType::kF32);
   kernel.add(rows.data<float>(), kernel.inputs(), size_t(rows.numel() / x.size(0)));
 }
 

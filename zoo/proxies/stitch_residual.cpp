@@ -13,7 +13,7 @@ namespace {
 std::vector<double> pooled(const Tensor& rows, int64_t images) {
   const int64_t places = rows.size(0) / images, channels = rows.size(1);
   std::vector<double> means(size_t(images * channels), 0);
-  const Tensor here = rows.to(kCpu);
+  const Tensor here = rows.to(kCpu).to(DType::kF32);
   const float* values = here.data<float>();
   for (int64_t i = 0; i < rows.numel(); ++i) {
     means[size_t(i / channels / places * channels + i % channels)] +=
