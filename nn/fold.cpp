@@ -3,7 +3,6 @@
 #include <map>
 #include <typeinfo>
 
-#include "kintsugi/engine/program/recorder.h"
 #include "kintsugi/nn/layers/layers.h"
 
 namespace kintsugi::nn {
@@ -23,20 +22,14 @@ M* exactly(const std::map<std::string, Module*>& by_path, const std::string& pat
   return static_cast<M*>(found->second);
 }
 
-Program recorded(Network& network) {
-  Shape shape = network.input();
-  shape.insert(0, 1);
-  Recorder recorder;
-  network(Variable(Tensor::empty(shape, DType::kF32, kMeta)));
-  return recorder.program();
-}
-
 }  // namespace
 
 int64_t fold_batch_norms(Network& network) {
   network.train(false);
   const autograd::NoGrad no_grad;
-  const Program program = recorded(network);
+  Shape shape = network.input();
+  shape.insert(0, 1);
+  const Program program = shape_run(network, shape).program;
   std::map<std::string, Module*> by_path;
   for (const auto& [name, child] : network.children()) collect(child, by_path);
   std::map<int, const Instruction*> makers;

@@ -39,20 +39,20 @@ class ShapeOnly {
   bool was_training_;
 };
 
-std::pair<Shape, int64_t> record_shapes(Module& module, const Shape& input) {
-  ShapeOnly shape_only(module);
-  autograd::NoGrad no_grad;
-  Recorder recorder;
-  const Variable y = module(Variable(Tensor::empty(input, DType::kF32, kMeta)));
-  return {y.shape(), recorder.program().macs()};
-}
-
 Shape with_batch(const Shape& chw, int64_t n) { return {n, chw[0], chw[1], chw[2]}; }
 
 }  // namespace
 
+ShapeRun shape_run(Module& module, const Shape& input) {
+  ShapeOnly shape_only(module);
+  autograd::NoGrad no_grad;
+  Recorder recorder;
+  const Variable y = module(Variable(Tensor::empty(input, DType::kF32, kMeta)));
+  return {y.shape(), recorder.program()};
+}
+
 Cost cost_of(Module& module, const Shape& input) {
-  return {module.parameter_count(), record_shapes(module, input).second};
+  return {module.parameter_count(), shape_run(module, input).program.macs()};
 }
 
 Network::Network(std::string name, const Shape& input, int64_t classes)
@@ -65,7 +65,7 @@ Network::Network(std::string name, const Shape& input, int64_t classes)
 void Network::set_stem(const std::string& name, std::shared_ptr<Module> stem,
                        const FeatureShape* tokens) {
   stem->set_path(name);
-  const Shape out = record_shapes(*stem, with_batch(input_, 1)).first;
+  const Shape out = shape_run(*stem, with_batch(input_, 1)).output;
   stem_out_ = tokens ? *tokens : FeatureShape::grid(out[1], out[2], out.rank() == 4 ? out[3] : 1);
   if (stem_out_.tensor_shape(1) != out) {
     fail(ErrorKind::kShape, "network ", name_, ": the stem gives ", out, ", expected ",
@@ -83,7 +83,7 @@ void Network::add_block(const std::string& name, std::shared_ptr<Module> block,
                         const std::string& prefix, const FeatureShape* out) {
   const FeatureShape in = feature_at(positions() - 1);
   block->set_path(prefix);
-  const Shape shape = record_shapes(*block, in.tensor_shape(1)).first;
+  const Shape shape = shape_run(*block, in.tensor_shape(1)).output;
   FeatureShape result = out ? *out : in;
   if (!out && shape.rank() == 4) result = FeatureShape::grid(shape[1], shape[2], shape[3]);
   if (!out && shape.rank() == 3) result.c = shape[2];
@@ -97,7 +97,7 @@ void Network::add_block(const std::string& name, std::shared_ptr<Module> block,
 
 void Network::set_head(const std::string& name, std::shared_ptr<Module> head) {
   head->set_path(name);
-  const Shape out = record_shapes(*head, feature_at(positions() - 1).tensor_shape(1)).first;
+  const Shape out = shape_run(*head, feature_at(positions() - 1).tensor_shape(1)).output;
   if (classes_ == 0 && out.rank() == 2) {
     classes_ = out[1];
     classifier.clear();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kintsugi/engine/program/program.h"
 #include "kintsugi/nn/blocks/feature.h"
 #include "kintsugi/nn/module.h"
 
@@ -16,6 +17,13 @@ struct Cost {
   int64_t params = 0;
   int64_t macs = 0;  // for one image
 };
+
+// What a module does to an input of this shape in evaluation mode, recorded without computing.
+struct ShapeRun {
+  Shape output;
+  Program program;
+};
+ShapeRun shape_run(Module& module, const Shape& input);
 
 // Parameters, and MACs by recording one shape-only run on an input of this shape with N = 1.
 Cost cost_of(Module& module, const Shape& input);

@@ -13,10 +13,10 @@ TEST_CASE("fold: norms go into convolutions, logits stay") {
     int64_t folded;
   };
   // Every norm of the first four follows a convolution; of densenet121 the stem's and each layer's
-  // second; of a block of resnetv2_50 two of three; convnext_atto has none.
+  // second; of a block of resnetv2_50 two of three; the last two have none.
   for (const Case& at : {Case{"resnet18", 20}, {"resnet50", 53}, {"mobilenetv3_small_050", 34},
                          {"regnety_002", 44}, {"densenet121", 59}, {"resnetv2_50", 32},
-                         {"convnext_atto", 0}}) {
+                         {"convnext_atto", 0}, {"deit_tiny_patch16_224", 0}}) {
     CAPTURE(std::string(at.name));
     zoo::BuildOptions options;
     options.input = {3, 64, 64};
