@@ -24,7 +24,7 @@ M* exactly(const std::map<std::string, Module*>& by_path, const std::string& pat
 
 }  // namespace
 
-int64_t fold_batch_norms(Network& network) {
+Folded fold_into_convolutions(Network& network) {
   network.train(false);
   const autograd::NoGrad no_grad;
   Shape shape = network.input();
@@ -32,26 +32,34 @@ int64_t fold_batch_norms(Network& network) {
   const Program program = shape_run(network, shape).program;
   std::map<std::string, Module*> by_path;
   for (const auto& [name, child] : network.children()) collect(child, by_path);
-  std::map<int, const Instruction*> makers;
   std::map<int, int> readers;
   std::map<std::string, int> runs;  // of a module
   for (const Instruction& instruction : program.instructions) {
     for (const int value : instruction.inputs) ++readers[value];
-    for (const int value : instruction.outputs) makers[value] = &instruction;
     ++runs[instruction.module];
   }
-  int64_t folded = 0;
+  Folded folded;
+  std::map<int, Conv2d*> makers;  // of values that one more module can be folded behind
   for (const Instruction& instruction : program.instructions) {
-    if (instruction.op != "batch_norm_eval") continue;
-    const int value = instruction.inputs[0];
+    if (runs[instruction.module] != 1) continue;
+    const std::string& path = instruction.module;
+    if (instruction.op == "conv2d") {
+      Conv2d* conv = exactly<Conv2d>(by_path, path);
+      if (conv && !conv->ends_with_relu()) makers[instruction.outputs[0]] = conv;
+      continue;
+    }
+    const int value = instruction.inputs.empty() ? -1 : instruction.inputs[0];
     const auto maker = makers.find(value);
-    if (maker == makers.end() || maker->second->op != "conv2d" || readers[value] != 1) continue;
-    if (runs[instruction.module] != 1 || runs[maker->second->module] != 1) continue;
-    Conv2d* conv = exactly<Conv2d>(by_path, maker->second->module);
-    BatchNorm2d* norm = exactly<BatchNorm2d>(by_path, instruction.module);
-    if (!conv || !norm) continue;
-    norm->fold_into(*conv);
-    ++folded;
+    if (maker == makers.end() || readers[value] != 1) continue;
+    if (instruction.op == "batch_norm_eval") {
+      BatchNorm2d* norm = exactly<BatchNorm2d>(by_path, path);
+      if (!norm) continue;
+      norm->fold_into(*maker->second);
+      makers[instruction.outputs[0]] = maker->second;
+      ++folded.norms;
+    } else if (Activation* act = exactly<Activation>(by_path, path)) {
+      if (act->fold_into(*maker->second)) ++folded.relus;
+    }
   }
   return folded;
 }

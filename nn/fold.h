@@ -1,5 +1,4 @@
-// Inference without batch norms: in evaluation mode each is an affine map of channels, which a
-// convolution before it takes in.
+// Inference with fewer passes over memory: convolutions do what comes right after them.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +7,16 @@
 
 namespace kintsugi::nn {
 
-// Folds every batch norm that alone reads the result of a Conv2d: y = s (w * x + b - mean) + bias,
-// s = weight / sqrt(var + epsilon), becomes one convolution with weight s w and bias
-// s (b - mean) + bias, computed in f64. Returns how many. Results change by rounding; the network is
-// for inference from then on: the norms' tensors are gone from its state, the convolutions have a
-// bias. Convolutions that transform their weight, or that run twice, are left alone.
-int64_t fold_batch_norms(Network& network);
+struct Folded {
+  int64_t norms = 0, relus = 0;
+};
+
+// Gives every Conv2d the batch norm that alone reads its result, then the ReLU that alone reads
+// that: y = s (w * x + b - mean) + bias, s = weight / sqrt(var + epsilon), is one convolution with
+// weight s w and bias s (b - mean) + bias, computed in f64. Results change by rounding; the network
+// is for inference from then on: the norms' tensors are gone from its state, the convolutions have
+// a bias, ObserveActivations does not see the ReLUs. Convolutions that transform their weight, or
+// that run twice, are left alone.
+Folded fold_into_convolutions(Network& network);
 
 }  // namespace kintsugi::nn

@@ -6,6 +6,7 @@
 #include "kintsugi/nn/fold.h"
 #include "kintsugi/nn/replayed_forward.h"
 #include "kintsugi/zoo/load.h"
+#include "kintsugi/zoo/weights/checkpoint.h"
 #include "kintsugi/zoo/weights/npy.h"
 
 namespace kintsugi::apps::commands {
@@ -30,6 +31,7 @@ int infer(Session& session) {
   if (x.rank() != 4 || x.numel() < 1) {
     fail(ErrorKind::kShape, input, ": got shape ", x.shape(), ", expected (N,C,H,W), none of them 0");
   }
+  zoo::check_finite({{"images", x}}, input);
   zoo::LoadOptions load;
   load.size = {x.size(2), x.size(3)};
   const zoo::LoadedNetwork loaded = zoo::load_network(model, weights, load);
@@ -37,7 +39,7 @@ int infer(Session& session) {
   if (x.size(1) != network.input()[0]) {
     fail(ErrorKind::kShape, input, ": got ", x.size(1), " channels, expected ", network.input()[0]);
   }
-  nn::fold_batch_norms(network);
+  nn::fold_into_convolutions(network);
   autograd::NoGrad no_grad;
   nn::ReplayedForward forward(network);
   const std::stop_token stop = session.stop();

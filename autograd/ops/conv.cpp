@@ -1,6 +1,7 @@
 #include "kintsugi/autograd/ops/conv.h"
 
 #include "kintsugi/autograd/ops/autocast.h"
+#include "kintsugi/engine/ops/elementwise.h"
 #include "kintsugi/engine/ops/reduce.h"
 
 namespace kintsugi::autograd {
@@ -10,15 +11,20 @@ Variable conv2d(const Variable& input_x, const Variable& weight, const Variable&
   const Variable x = autocast(input_x);
   const Tensor y = ops::conv2d(x.value(), weight.value(), bias.value(), params);
   // dx reads the weight, dweight reads x: what is not going to be read is not kept.
-  Saved input, kernel;
+  Saved input, kernel, result;
   if (weight.requires_grad()) input = Saved(x.value());
   if (x.requires_grad()) kernel = Saved(weight.value());
+  if (params.relu) result = Saved(y);
   return differentiable("conv2d", y, {x, weight, bias},
-                        [input, kernel, params, x_shape = x.shape(), weight_shape = weight.shape()](
+                        [input, kernel, result, params, x_shape = x.shape(), weight_shape = weight.shape()](
                             const Tensor& dy, const Wants& wants) {
                           Tensors grads(3);
                           // Both gradients read dy: its order in memory is put right once.
-                          const Tensor gradient = dy.channels_last();
+                          Tensor gradient = dy.channels_last();
+                          if (params.relu) {
+                            const Tensor& y = result.get();  // > 0 where what it was taken of is
+                            gradient = ops::unary_backward(ops::Unary::kRelu, y, y, gradient);
+                          }
                           if (wants[0]) {
                             grads[0] =
                                 ops::conv2d_backward_input(gradient, kernel.get(), x_shape, params);

@@ -222,7 +222,7 @@ void network(const std::string& name, int64_t batch, Math math) {
       std::printf("{\"error\": \"%s: a replay differs\"}\n", name.c_str());
     const auto folded = zoo::build_network(name);
     folded->load_state(net->state());
-    if (nn::fold_batch_norms(*folded) > 0) {
+    if (const nn::Folded count = nn::fold_into_convolutions(*folded); count.norms + count.relus > 0) {
       Replay fewer(kDevice, [&] { y = (*folded)(autograd::Variable(images)).value(); });
       row(name, batch, "inference, folded, replayed", math, seconds_of([&] { fewer.run(); }));
     }

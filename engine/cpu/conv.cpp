@@ -4,6 +4,7 @@
 
 #include "kintsugi/engine/cpu/conv_shape.h"
 #include "kintsugi/engine/cpu/depthwise.h"
+#include "kintsugi/engine/cpu/elementwise.h"
 #include "kintsugi/engine/cpu/matmul.h"
 #include "kintsugi/engine/cpu/parallel.h"
 #ifdef KINTSUGI_HAVE_ONEDNN
@@ -107,13 +108,16 @@ bool conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
   if (!takes(x, y)) return false;
   const Tensor in = x.channels_last(), w = weight.contiguous();
   const Tensor b = bias.defined() ? bias.contiguous() : bias;
-  const ConvShape shape = shape_of(x, weight, y, params);
+  ConvShape shape = shape_of(x, weight, y, params);
+  shape.relu = params.relu;
   if (is_depthwise(shape) &&
       depthwise(shape, in.data<float>(), w.data<float>(), data_or_null(b), y.data<float>())) {
     return true;
   }
   if (is_small_product(shape)) {
-    return linear(unfolded(shape, in), rows_of_weight(w), b, rows(y));
+    Tensor out = y;
+    return linear(unfolded(shape, in), rows_of_weight(w), b, rows(y)) &&
+           (!params.relu || unary(ops::Unary::kRelu, y, out));
   }
 #ifdef KINTSUGI_HAVE_ONEDNN
   return onednn::conv(shape, in.data<float>(), w.data<float>(), data_or_null(b), y.data<float>());

@@ -14,6 +14,7 @@ struct ConvShape {
   int64_t top, bottom, left, right;  // padding
   int64_t dilation_h, dilation_w;
   int64_t groups;
+  int64_t relu = 0;  // of the forward: max(0, .) of the result
 };
 
 }  // namespace kintsugi::cpu

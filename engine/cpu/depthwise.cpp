@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <vector>
 
 #include "kintsugi/engine/core/buffer.h"
@@ -104,6 +105,7 @@ bool depthwise(const ConvShape& s, const float* x, const float* weight, const fl
     row.width = s.w;
     row.channels = s.c;
     row.bias = bias;
+    row.least = s.relu ? 0 : -std::numeric_limits<float>::infinity();
     row.cells = s.ow;
     row.y_step = s.c;
     for (int64_t i = first; i < last; ++i) {
@@ -138,6 +140,7 @@ bool depthwise_backward_input(const ConvShape& s, const float* dy, const float* 
     row.weight = weights.data();
     row.stride = 1;
     row.dilation = s.dilation_w;
+    row.least = -std::numeric_limits<float>::infinity();
     row.width = s.ow;
     row.channels = s.c;
     row.y_step = s.stride_w * s.c;

@@ -143,9 +143,19 @@ auto guarded(const char* op, const F& fn) {
   }
 }
 
-dnnl::primitive_attr attributes() {
+dnnl::primitive_attr attributes(bool relu = false) {
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);  // so that threads may share a primitive
+  if (relu) {
+    constexpr auto kRelu = dnnl::algorithm::eltwise_relu;
+    dnnl::post_ops after;
+#if DNNL_VERSION_MAJOR >= 3
+    after.append_eltwise(kRelu, 0, 0);
+#else
+    after.append_eltwise(1, kRelu, 0, 0);
+#endif
+    attr.set_post_ops(after);
+  }
   return attr;
 }
 
@@ -154,11 +164,16 @@ template <class Primitive, class... Hint>
 struct Make {
   template <class... Args>
   static typename Primitive::primitive_desc make(const Hint&... hint, const Args&... args) {
+    return with(attributes(), hint..., args...);
+  }
+  template <class... Args>
+  static typename Primitive::primitive_desc with(const dnnl::primitive_attr& attr,
+                                                 const Hint&... hint, const Args&... args) {
 #if DNNL_VERSION_MAJOR >= 3
-    return typename Primitive::primitive_desc(engine(), args..., hint..., attributes());
+    return typename Primitive::primitive_desc(engine(), args..., hint..., attr);
 #else
-    return typename Primitive::primitive_desc(typename Primitive::desc(args...), attributes(),
-                                              engine(), hint...);
+    return typename Primitive::primitive_desc(typename Primitive::desc(args...), attr, engine(),
+                                              hint...);
 #endif
   }
 };
@@ -271,15 +286,15 @@ struct ConvDescs {
 };
 
 dnnl::convolution_forward::primitive_desc forward_description(const ConvDescs& d, Prop prop,
-                                                              bool with_bias) {
+                                                              bool with_bias, bool relu = false) {
   constexpr auto kDirect = dnnl::algorithm::convolution_direct;
   using Maker = Make<dnnl::convolution_forward>;
   if (with_bias) {
-    return Maker::make(prop, kDirect, d.x, d.any_weight, d.bias, d.y, d.strides, d.dilations,
-                       d.before, d.after);
+    return Maker::with(attributes(relu), prop, kDirect, d.x, d.any_weight, d.bias, d.y, d.strides,
+                       d.dilations, d.before, d.after);
   }
-  return Maker::make(prop, kDirect, d.x, d.any_weight, d.y, d.strides, d.dilations, d.before,
-                     d.after);
+  return Maker::with(attributes(relu), prop, kDirect, d.x, d.any_weight, d.y, d.strides,
+                     d.dilations, d.before, d.after);
 }
 
 template <class Primitive, class Description>
@@ -375,7 +390,7 @@ void add_unpack(Compiled& out) {
 
 bool fill_conv(const ConvShape& s, bool with_bias, Compiled& out) {
   const ConvDescs d(s);
-  const auto pd = forward_description(d, Prop::forward_inference, with_bias);
+  const auto pd = forward_description(d, Prop::forward_inference, with_bias, s.relu != 0);
   if (is_reference(pd)) return false;
   adopt<dnnl::convolution_forward>(out, d, pd, pd.weights_desc());
   add_pack(out);

@@ -109,8 +109,7 @@ struct Key {
   int device;
   Math math;
   DType result;
-  Activation activation;
-  bool a_transposed, b_transposed, accumulate, has_bias;
+  bool a_transposed, b_transposed, accumulate, has_bias, relu;
   std::array<int64_t, 10> sizes;
   std::array<uint32_t, 4> alignments;  // in bytes: of a, b, y and bias
   auto operator<=>(const Key&) const = default;
@@ -130,7 +129,7 @@ struct Plan {
   Handle<cublasLtMatrixLayout_t> a, b, y;
   cublasLtMatmulAlgo_t algo;
   size_t workspace;
-  bool finishes;  // bias and activation are part of it
+  bool finishes;  // bias and relu are part of it
 };
 
 // cuBLASLt's matrices are column major: to it, y^T (n,m) = b^T a^T, its first operand is our b.
@@ -158,10 +157,8 @@ void set(const Call& call, cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttribut
 }
 
 cublasLtEpilogue_t epilogue_of(const Gemm& g) {
-  int bits = g.bias ? int(CUBLASLT_EPILOGUE_BIAS) : 0;
-  if (g.activation == Activation::kRelu) bits |= int(CUBLASLT_EPILOGUE_RELU);
-  if (g.activation == Activation::kGeluTanh) bits |= int(CUBLASLT_EPILOGUE_GELU);
-  return bits ? cublasLtEpilogue_t(bits) : CUBLASLT_EPILOGUE_DEFAULT;
+  if (g.bias) return g.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
+  return g.relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT;
 }
 
 Plan make_plan(const Call& call, cublasLtHandle_t handle, const Key& key) {
@@ -241,11 +238,11 @@ void gemm(const char* op, const Gemm& g) {
   const Key key{device,
                 math_of(g.operands),
                 g.result,
-                g.activation,
                 g.a_transposed,
                 g.b_transposed,
                 g.accumulate,
                 g.bias != nullptr,
+                g.relu,
                 {g.m, g.n, g.k, g.batch, g.a_row, g.b_row, g.y_row, g.a_step, g.b_step, g.y_step},
                 {alignment_of(g.a, g.a_step * width), alignment_of(g.b, g.b_step * width),
                  alignment_of(g.y, g.y_step * y_width), alignment_of(g.bias)}};

@@ -5,25 +5,14 @@ namespace kintsugi::cuda {
 
 namespace {
 
-__device__ __forceinline__ float activated(Activation activation, float x) {
-  switch (activation) {
-    case Activation::kRelu:
-      return x < 0 ? 0 : x;
-    case Activation::kGeluTanh:
-      return 0.5f * x * (1 + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
-    default:
-      return x;
-  }
-}
-
 template <class T>
 __global__ void finish_kernel(Gemm g, int64_t total) {
   for (int64_t i = grid_first(); i < total; i += grid_step()) {
     const int64_t line = i / g.n, column = i - line * g.n;
     const int64_t product = line / g.m;
     T* at = static_cast<T*>(g.y) + product * g.y_step + (line - product * g.m) * g.y_row + column;
-    const float bias = g.bias ? widen(static_cast<const T*>(g.bias)[column]) : 0;
-    *at = narrow<T>(activated(g.activation, widen(*at) + bias));
+    const float sum = widen(*at) + (g.bias ? widen(static_cast<const T*>(g.bias)[column]) : 0);
+    *at = narrow<T>(g.relu && sum < 0 ? 0 : sum);
   }
 }
 

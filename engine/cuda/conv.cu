@@ -55,7 +55,7 @@ bool conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
   if (y.numel() == 0) return true;
   if (is_product(weight.shape(), params)) {
     const Tensor b = bias.defined() ? bias.contiguous() : bias;
-    return linear(pixels_of(x), matrix_of(weight), b, pixels_of(y));
+    return linear(pixels_of(x), matrix_of(weight), b, pixels_of(y), params.relu);
   }
   if (is_depthwise(weight.shape(), params))
     depthwise(x, weight, bias, params, y);

@@ -191,7 +191,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) slide_kernel(Sl
   __syncthreads();
   Tile::for_each(sum, [&](int row, int column, float left, float right) {
     *reinterpret_cast<uint32_t*>(shared + Results::at(row, column / 8) + column % 8 * 2) =
-        pack_bf16(left, right);
+        pack_bf16(at_least(p.least, left), at_least(p.least, right));
   });
   __syncthreads();
   const int column = across + My::chunk() * 8, room = p.outputs - column;
@@ -212,7 +212,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks) slide_kernel(Sl
   }
 }
 
-// The parts' sums in their order, and the bias.
+// The parts' sums in their order, the bias, and the least.
 constexpr int kSumWidth = 4;
 
 __global__ void slide_sums(SlideSteps p, int64_t total, int parts) {
@@ -233,6 +233,7 @@ __global__ void slide_sums(SlideSteps p, int64_t total, int parts) {
         if (column + k < p.outputs) sum.at[k] += p.bias[group * p.outputs + column + k];
       }
     }
+    for (float& v : sum.at) v = at_least(p.least, v);
     BFloat16* to = p.result + p.place(pixel, group) + column;
     if (whole) {
       write(to, sum);

@@ -145,7 +145,7 @@ struct SlideResult {
     float v[N];
     for (int i = 0; i < N; ++i) {
       const bool add = p.bias && at + i < p.outputs;
-      v[i] = add ? sum[i] + p.bias[group * p.outputs + at + i] : sum[i];
+      v[i] = at_least(p.least, add ? sum[i] + p.bias[group * p.outputs + at + i] : sum[i]);
     }
     cuda::put(line + at, v, p.outputs - at, p.outputs % 4 == 0);
   }

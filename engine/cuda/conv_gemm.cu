@@ -101,6 +101,7 @@ Slide<T> slide_of(const Order& order, const Tensor& source, const Tensor& weight
   p.weight = pointer<T>(weight);
   p.weights = weight.numel() / order.groups;
   p.bias = pointer<float>(bias);
+  p.least = -std::numeric_limits<float>::infinity();
   p.result = pointer<T>(result);
   p.padded_outputs = order.padded_outputs;
   return p;
@@ -115,6 +116,7 @@ void forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
   const Tensor taps = staged_weight<T>(kOp, weight, order);
   const Tensor added = bias.defined() ? bias.contiguous() : bias;
   Slide<T> p = slide_of<T>(order, source, taps, added, y);
+  if (params.relu) p.least = 0;
   p.rows = forward_axis(params, 0, x, weight.shape(), y);
   p.columns = forward_axis(params, 1, x, weight.shape(), y);
   p.prepare();

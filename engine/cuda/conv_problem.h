@@ -60,7 +60,7 @@ struct Taps {
   __device__ __forceinline__ int cell() const { return groups * channels; }
 };
 
-// results (pixels, outputs) of each group = pixels under taps (pixels, terms) * weights.
+// results (pixels, outputs) of each group = pixels under taps (pixels, terms) * weights + bias.
 template <class T>
 struct Slide : Taps {
   int height, width;  // of the result
@@ -68,6 +68,7 @@ struct Slide : Taps {
   const T* weight;    // (terms, padded outputs) of the first group
   int64_t weights;    // from a group's to the next one's
   const float* bias;  // or null
+  float least;        // the result is at least so much
   T* result;
   int padded_outputs;
   int tiles_down, tiles_across;

@@ -1,5 +1,6 @@
 #include "kintsugi/engine/cuda/depthwise.h"
 
+#include <limits>
 #include <utility>
 
 #include "kintsugi/engine/cuda/grid.h"
@@ -13,6 +14,7 @@ struct Depthwise {
   int64_t images;
   int h, w, channels, oh, ow, filters, times;
   int kernel_h, kernel_w, stride_h, stride_w, top, left, dilation_h, dilation_w;
+  float least;  // y is at least so much
 
   int taps() const { return kernel_h * kernel_w; }
 };
@@ -32,6 +34,12 @@ __device__ __forceinline__ void add_product(Floats<kWidth>& to, const Floats<kWi
                                             const Floats<kWidth>& b) {
   KINTSUGI_UNROLL
   for (int k = 0; k < kWidth; ++k) to.at[k] += a.at[k] * b.at[k];
+}
+
+template <int kWidth>
+__device__ __forceinline__ void raise(Floats<kWidth>& to, float least) {
+  KINTSUGI_UNROLL
+  for (int k = 0; k < kWidth; ++k) to.at[k] = at_least(least, to.at[k]);
 }
 
 // body(image, row, item) for the items of each of `rows` rows of each image.
@@ -89,6 +97,7 @@ __global__ void square_kernel(Depthwise s, const T* x, const float* weight, cons
     }
     KINTSUGI_UNROLL
     for (int u = 0; u < kStrip; ++u) {
+      raise(sum[u], s.least);
       if (j + u < s.ow) write(y + ((n * s.oh + i) * s.ow + j + u) * s.channels + c, sum[u]);
     }
   });
@@ -112,6 +121,7 @@ __global__ void general_kernel(Depthwise s, const T* x, const float* weight, con
                     read<kWidth>(x + ((n * s.h + row) * s.w + column) * s.channels + c));
       }
     }
+    raise(sum, s.least);
     write(y + ((n * s.oh + i) * s.ow + j) * s.filters + o, sum);
   });
 }
@@ -280,7 +290,8 @@ Depthwise shape_of(const Tensor& x, const Shape& weight, const ops::Conv2dParams
   return {x.size(0),         int(x.size(2)),    int(x.size(3)),     int(x.size(1)),
           int(y.size(2)),    int(y.size(3)),    int(y.size(1)),     int(y.size(1) / x.size(1)),
           int(weight[2]),    int(weight[3]),    int(p.stride[0]),   int(p.stride[1]),
-          int(p.padding[0]), int(p.padding[2]), int(p.dilation[0]), int(p.dilation[1])};
+          int(p.padding[0]), int(p.padding[2]), int(p.dilation[0]), int(p.dilation[1]),
+          -std::numeric_limits<float>::infinity()};
 }
 
 bool is_square(const Depthwise& s, int kernel, int stride) {
@@ -417,9 +428,11 @@ void backward_weight(const Tensor& any_x, const Tensor& any_dy, const ops::Conv2
 void depthwise(const Tensor& x, const Tensor& weight, const Tensor& bias,
                const ops::Conv2dParams& params, const Tensor& y) {
   const Tensor added = bias.defined() ? bias.contiguous() : bias;
+  Depthwise s = shape_of(x, weight.shape(), params, y);
+  if (params.relu) s.least = 0;
   visit_storage(x, [&](auto t) {
-    forward<decltype(t)>("conv2d", shape_of(x, weight.shape(), params, y), x.channels_last(),
-                         arranged("conv2d", weight, false), added, y);
+    forward<decltype(t)>("conv2d", s, x.channels_last(), arranged("conv2d", weight, false), added,
+                         y);
   });
 }
 

@@ -1,6 +1,7 @@
 #include "kintsugi/engine/cuda/matmul.h"
 
 #include "kintsugi/engine/cuda/blas.h"
+#include "kintsugi/engine/cuda/elementwise.h"
 #include "kintsugi/engine/cuda/launch.h"
 #include "kintsugi/engine/cuda/reduce.h"
 
@@ -62,20 +63,23 @@ struct Batch {
   }
 };
 
-// y = a b (+ bias), for any strides of a and b, which have one dtype; y is contiguous.
+// y = a b (+ bias), or with relu max(0, .) of it, for any strides of a and b, which have one dtype;
+// y is contiguous.
 void product(const char* op, const Tensor& a, const Tensor& b, const Tensor& y,
-             const Tensor& bias = {}) {
+             const Tensor& bias = {}, bool relu = false) {
   if (y.numel() == 0) return;
   if (a.size(-1) == 0) {
     if (bias.defined())
       Tensor(y).copy_from(bias.expand(y.shape()));
     else
       Tensor(y).fill(0);
+    Tensor out = y;
+    if (relu) unary(ops::Unary::kRelu, y, out);
     return;
   }
   const Layout left = layout_of(a), right = layout_of(b);
-  if (!left.fits) return product(op, a.contiguous(), b, y, bias);
-  if (!right.fits) return product(op, a, b.contiguous(), y, bias);
+  if (!left.fits) return product(op, a.contiguous(), b, y, bias, relu);
+  if (!right.fits) return product(op, a, b.contiguous(), y, bias, relu);
 
   Gemm g;
   g.m = y.size(-2);
@@ -89,6 +93,7 @@ void product(const char* op, const Tensor& a, const Tensor& b, const Tensor& y,
   g.operands = a.dtype();
   g.result = y.dtype();
   g.bias = pointer<void>(bias);
+  g.relu = relu;
   std::vector<Batch::Dim> dims = Batch(a, b, y).dims;
   // One b for all rows of the innermost batch: one taller product.
   if (!dims.empty() && dims[0].b == 0 && !g.a_transposed && dims[0].y == g.m * g.n) {
@@ -111,7 +116,7 @@ void product(const char* op, const Tensor& a, const Tensor& b, const Tensor& y,
   int64_t calls = 1;
   for (const auto& dim : dims) calls *= dim.size;
   if (calls > kMaxCalls && !(a.is_contiguous() && b.is_contiguous())) {
-    return product(op, a.contiguous(), b.contiguous(), y, bias);
+    return product(op, a.contiguous(), b.contiguous(), y, bias, relu);
   }
   for (int64_t i = 0; i < calls; ++i) {
     int64_t rest = i, at_a = 0, at_b = 0, at_y = 0;
@@ -137,10 +142,11 @@ bool matmul(const Tensor& a, const Tensor& b, const Tensor& y) {
   return true;
 }
 
-bool linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y) {
+bool linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y,
+            bool relu) {
   if (!takes(y)) return false;
   product("linear", x, weight.to(x.dtype()).transpose(0, 1), y,
-          bias.defined() ? bias.contiguous().to(y.dtype()) : bias);
+          bias.defined() ? bias.contiguous().to(y.dtype()) : bias, relu);
   return true;
 }
 

@@ -9,7 +9,9 @@ namespace kintsugi::cuda {
 // false for another dtype. y, dx and dweight are contiguous. An operand is copied only where
 // neither of its last two strides is 1, or where a batch has no regular distances.
 bool matmul(const Tensor& a, const Tensor& b, const Tensor& y);
-bool linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y);
+// With `relu`, max(0, .) of it, where a NaN may become 0.
+bool linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y,
+            bool relu = false);
 bool linear_backward(const Tensor& x, const Tensor& weight, const Tensor& dy, const Tensor& dx,
                      const Tensor& dweight, const Tensor& dbias);
 

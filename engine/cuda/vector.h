@@ -46,6 +46,9 @@ __device__ __forceinline__ Floats<N> widen(const Vector<T, N>& x) {
   return out;
 }
 
+// `x` where it is at least so much, `least` where not; NaN stays NaN.
+__device__ __forceinline__ float at_least(float least, float x) { return x < least ? least : x; }
+
 // Two floats as bf16, rounded to nearest even, `low` in the low half; NaN stays NaN.
 __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
 #ifdef KINTSUGI_SIMT_EMULATED

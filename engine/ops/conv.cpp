@@ -32,7 +32,7 @@ int64_t macs(const Shape& y, const Shape& weight) {
 }  // namespace
 
 Conv2dParams Conv2dParams::same(int64_t stride, int64_t padding, int64_t groups) {
-  return {{stride, stride}, {padding, padding, padding, padding}, {1, 1}, groups};
+  return {{stride, stride}, {padding, padding, padding, padding}, {1, 1}, groups, false};
 }
 
 Shape Conv2dParams::output_shape(const Shape& x, const Shape& weight) const {
@@ -67,6 +67,7 @@ std::string Conv2dParams::str() const {
   out << "stride=" << stride[0] << ',' << stride[1] << " padding=" << padding[0] << ','
       << padding[1] << ',' << padding[2] << ',' << padding[3] << " dilation=" << dilation[0] << ','
       << dilation[1] << " groups=" << groups;
+  if (relu) out << " relu";
   return out.str();
 }
 

@@ -12,6 +12,9 @@ struct Conv2dParams {
   std::array<int64_t, 4> padding{0, 0, 0, 0};  // top, bottom, left, right; zeros
   std::array<int64_t, 2> dilation{1, 1};
   int64_t groups = 1;
+  // max(0, .) of the result on its way out, where a NaN may become 0. The backward operators know
+  // nothing of it: dy is the gradient of what it was taken of.
+  bool relu = false;
 
   static Conv2dParams same(int64_t stride, int64_t padding, int64_t groups = 1);
 

@@ -25,7 +25,7 @@ void conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
           }
         }
       }
-      out(n, o, i, j) = T(sum);
+      out(n, o, i, j) = T(params.relu && sum < 0 ? 0 : sum);
     });
   });
 }

@@ -107,13 +107,14 @@ BasicBlock::BasicBlock(int64_t in, int64_t channels, const ResidualOptions& opti
       aa_(adopt("aa",
                 make_anti_alias(anti_aliased(options) ? options.anti_alias : AntiAlias::kNone))),
       se_(adopt("se", make_attention(channels, options))),
-      act_(child<Activation>("act", Act::kRelu)),
+      act1_(child<Activation>("act1", Act::kRelu)),
+      act2_(child<Activation>("act2", Act::kRelu)),
       drop_path_(child<DropPath>("drop_path", options.drop_path)),
       downsample_(adopt("downsample", make_downsample(in, channels, options))) {}
 
 Variable BasicBlock::forward(const Variable& x) {
-  const Variable y = bn2_(conv2_(aa_(act_(bn1_(conv1_(x))))));
-  return act_(add(drop_path_(se_(y)), downsample_(x)));
+  const Variable y = bn2_(conv2_(aa_(act1_(bn1_(conv1_(x))))));
+  return act2_(add(drop_path_(se_(y)), downsample_(x)));
 }
 
 Bottleneck::Bottleneck(int64_t in, int64_t channels, const ResidualOptions& options)
@@ -131,13 +132,15 @@ Bottleneck::Bottleneck(int64_t in, int64_t out, int64_t width, const ResidualOpt
       aa_(adopt("aa",
                 make_anti_alias(anti_aliased(options) ? options.anti_alias : AntiAlias::kNone))),
       se_(adopt("se", make_attention(out, options))),
-      act_(child<Activation>("act", Act::kRelu)),
+      act1_(child<Activation>("act1", Act::kRelu)),
+      act2_(child<Activation>("act2", Act::kRelu)),
+      act3_(child<Activation>("act3", Act::kRelu)),
       drop_path_(child<DropPath>("drop_path", options.drop_path)),
       downsample_(adopt("downsample", make_downsample(in, out, options))) {}
 
 Variable Bottleneck::forward(const Variable& x) {
-  const Variable y = bn3_(conv3_(aa_(act_(bn2_(conv2_(act_(bn1_(conv1_(x)))))))));
-  return act_(add(drop_path_(se_(y)), downsample_(x)));
+  const Variable y = bn3_(conv3_(aa_(act2_(bn2_(conv2_(act1_(bn1_(conv1_(x)))))))));
+  return act3_(add(drop_path_(se_(y)), downsample_(x)));
 }
 
 }  // namespace kintsugi::nn

@@ -47,7 +47,7 @@ class BasicBlock : public Module {
   Conv2d &conv1_, &conv2_;
   Module &bn1_, &bn2_;
   Module &aa_, &se_;
-  Activation& act_;
+  Activation &act1_, &act2_;
   DropPath& drop_path_;
   Module& downsample_;
 };
@@ -67,7 +67,7 @@ class Bottleneck : public Module {
   Conv2d &conv1_, &conv2_, &conv3_;
   Module &bn1_, &bn2_, &bn3_;
   Module &aa_, &se_;
-  Activation& act_;
+  Activation &act1_, &act2_, &act3_;
   DropPath& drop_path_;
   Module& downsample_;
 };

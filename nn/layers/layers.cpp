@@ -131,6 +131,13 @@ Activation::Activation(Act act) : act_(act) {
   }
 }
 
+bool Activation::fold_into(Conv2d& conv) {
+  if (act_ != Act::kRelu) return false;
+  conv.append_relu();
+  act_ = Act::kNone;
+  return true;
+}
+
 namespace {
 thread_local ObserveActivations* observing = nullptr;
 }

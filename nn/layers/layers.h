@@ -22,6 +22,9 @@ class Conv2d : public Module {
   Conv2d(int64_t in, int64_t out, const Options& options);
   // y becomes scale * y + shift, a number each for every channel: f64 on the CPU, shape (out).
   void scale_outputs(const Tensor& scale, const Tensor& shift);
+  // y becomes max(0, y).
+  void append_relu() { params_.relu = true; }
+  bool ends_with_relu() const { return params_.relu; }
 
  protected:
   Variable forward(const Variable& x) override;
@@ -47,7 +50,8 @@ class BatchNorm2d : public Module {
  public:
   explicit BatchNorm2d(int64_t channels, double weight = 1, double epsilon = 1e-5);
   double epsilon() const { return epsilon_; }
-  // The convolution does this norm's work in evaluation from now on; what it gets passes through.
+  // The convolution, which ends without ReLU, does this norm's work in evaluation from now on; what it
+  // gets passes through.
   void fold_into(Conv2d& conv);
 
  protected:
@@ -121,6 +125,8 @@ enum class Act {
 class Activation : public Module {
  public:
   explicit Activation(Act act);
+  // Of ReLU alone: the convolution does its work from now on. False, with nothing done, of others.
+  bool fold_into(Conv2d& conv);
 
  protected:
   Variable forward(const Variable& x) override;

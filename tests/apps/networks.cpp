@@ -81,6 +81,13 @@ TEST_CASE("infer: batches do not matter, and the input is checked") {
   outcome = test::kintsugi(words);
   CHECK(outcome.code == 1);
   CHECK(outcome.err.find("f64") != std::string::npos);
+  const Tensor images = random_tensor({5, 1, 28, 28}, 7, -1, 1, DType::kF32);
+  images.data<float>()[785] = NAN;
+  zoo::write_npy(x, images);
+  outcome = test::kintsugi(words);
+  CHECK(outcome.code == 1);
+  CHECK(outcome.err.find("NaN or infinity in 1 tensor: images: first at element 785") !=
+        std::string::npos);
 }
 
 TEST_CASE("eval: counts, limits, and refuses another network's weights") {

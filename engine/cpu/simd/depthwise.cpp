@@ -49,13 +49,14 @@ inline void tile(const DepthwiseRow& a, int64_t cell, int64_t c, const L& lanes)
     }
   }
   float* const y = a.y + cell * a.y_step + c;
+  const Vec least = splat(a.least);
   if (cell + kTile <= a.cells) {
 #pragma GCC unroll 16
-    for (int t = 0; t < kTile; ++t) lanes.put(y + t * a.y_step, sums[t]);
+    for (int t = 0; t < kTile; ++t) lanes.put(y + t * a.y_step, max(least, sums[t]));
   } else {
 #pragma GCC unroll 16
     for (int t = 0; t < kTile; ++t) {
-      if (cell + t < a.cells) lanes.put(y + t * a.y_step, sums[t]);
+      if (cell + t < a.cells) lanes.put(y + t * a.y_step, max(least, sums[t]));
     }
   }
 }
@@ -90,7 +91,9 @@ void row_of_any(const DepthwiseRow& a, int64_t begin, int64_t end) {
           }
         }
       }
-      for (int t = 0; t < count; ++t) lanes.put(a.y + (cell + t) * a.y_step + c, sums[t]);
+      for (int t = 0; t < count; ++t) {
+        lanes.put(a.y + (cell + t) * a.y_step + c, max(splat(a.least), sums[t]));
+      }
     }
   });
 }

@@ -7,8 +7,8 @@
 
 namespace kintsugi::cpu {
 
-// One row of output cells: y[j][c] = bias[c] + sum over rows r and taps k of
-// x[r][j * stride + k * dilation + offset][c] * weight[r][k][c], columns outside [0, width) left
+// One row of output cells: y[j][c] = max(least, bias[c] + sum over rows r and taps k of
+// x[r][j * stride + k * dilation + offset][c] * weight[r][k][c]), columns outside [0, width) left
 // out.
 struct DepthwiseRow {
   const float* const* x;       // `rows` rows of (width, channels)
@@ -17,6 +17,7 @@ struct DepthwiseRow {
   int64_t stride, dilation, offset;
   int64_t width, channels;
   const float* bias;  // or null
+  float least;        // y is at least so much
   const float* next;  // what the next call will read first (next_rows rows): prefetched; or null
   int64_t next_rows;
   float* y;

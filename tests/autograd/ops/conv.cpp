@@ -27,6 +27,9 @@ TEST_CASE("autograd conv2d: gradients in double") {
   check_conv({1, 4, 3, 3}, {6, 2, 1, 1}, Conv2dParams::same(1, 0, 2));
   check_conv({2, 3, 5, 4}, {3, 1, 3, 3}, Conv2dParams::same(1, 1, 3));
   check_conv({1, 2, 6, 6}, {4, 1, 2, 2}, Conv2dParams::same(2, 0, 2));
+  Conv2dParams with_relu = Conv2dParams::same(1, 1);
+  with_relu.relu = true;
+  check_conv({2, 2, 4, 5}, {3, 2, 3, 3}, with_relu);
   check_conv({1, 2, 4, 4}, {2, 2, 1, 1}, Conv2dParams::same(3, 0));  // inputs that nobody reads
   Conv2dParams uneven;
   uneven.stride = {2, 1};

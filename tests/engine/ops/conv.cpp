@@ -1,5 +1,6 @@
 #include "kintsugi/engine/ops/conv.h"
 
+#include "kintsugi/engine/ops/elementwise.h"
 #include "tests/support/compare.h"
 
 using namespace kintsugi;
@@ -36,13 +37,18 @@ void check_stored(const Case& at, const Storage& storage, double tolerance) {
   const double rounding = tolerance + storage.rounding;
 
   const Tensor y = ops::conv2d(x, w, bias, at.params);
+  const Tensor want_y = ops::conv2d(f64(x), f64(w), f64(bias), at.params);
   CHECK(y.dtype() == storage.dtype);
   CHECK(y.is_channels_last());
   // A product of matrices may be rounded before its bias is added, and after.
-  CHECK(error_of(y, ops::conv2d(f64(x), f64(w), f64(bias), at.params)) <
-        rounding + 2 * storage.rounding);
+  CHECK(error_of(y, want_y) < rounding + 2 * storage.rounding);
   CHECK(error_of(ops::conv2d(x, w, Tensor(), at.params),
                  ops::conv2d(f64(x), f64(w), Tensor(), at.params)) < rounding);
+
+  Conv2dParams with_relu = at.params;
+  with_relu.relu = true;
+  CHECK(error_of(ops::conv2d(x, w, bias, with_relu), ops::unary(ops::Unary::kRelu, want_y)) <
+        rounding + 2 * storage.rounding);
 
   const Tensor dx = ops::conv2d_backward_input(dy, w, at.x, at.params);
   CHECK(dx.dtype() == storage.dtype);

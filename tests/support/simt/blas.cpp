@@ -68,7 +68,7 @@ void gemm(const char* op, const Gemm& g) {
     else
       products<BFloat16, BFloat16>(g, math);
   });
-  if (g.bias || g.activation != Activation::kNone) finish(op, g);
+  if (g.bias || g.relu) finish(op, g);
 }
 
 }  // namespace kintsugi::cuda
