@@ -29,7 +29,8 @@ endforeach()
 
 function(kintsugi_cuda target)
   set_target_properties(${target} PROPERTIES CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON)
-  target_compile_definitions(${target} PRIVATE KINTSUGI_HAVE_CUDA=1)
+  target_compile_definitions(${target} PRIVATE KINTSUGI_HAVE_CUDA=1
+    KINTSUGI_CUDA_LIBRARIES="${CUDAToolkit_LIBRARY_DIR}")
   target_compile_options(${target} PRIVATE
     $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Werror>)
   target_link_libraries(${target} PRIVATE CUDA::cudart_static ${CMAKE_DL_LIBS})

@@ -9,13 +9,14 @@ Tensor ReplayedForward::operator()(const Tensor& images) {
   if (images.device() == kCpu || watched || refused_) return network_(Variable(images)).value();
   const bool known = images_.defined() && images_.shape() == images.shape();
   if (!known && images.shape() == last_) {
-    images_ = images.clone();
     try {
+      images_ = images.clone();
       replay_ = std::make_unique<Replay>(
           images.device(), [&] { logits_ = network_(Variable(images_)).value(); });
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kDevice) throw;
+      if (error.kind() != ErrorKind::kDevice && error.kind() != ErrorKind::kMemory) throw;
       refused_ = true;
+      images_ = logits_ = {};
     }
   }
   last_ = images.shape();

@@ -15,7 +15,8 @@ class ReplayedForward {
   explicit ReplayedForward(Network& network) : network_(network) {}
 
   // Logits that the next call may overwrite. No tape is kept. Nothing is replayed while somebody looks
-  // at every operator, nor what cannot be captured (an Error of kind kDevice of the capture).
+  // at every operator, nor what cannot be captured (an Error of kind kDevice or kMemory of the
+  // capture: it takes as much memory again).
   Tensor operator()(const Tensor& images);
 
  private:

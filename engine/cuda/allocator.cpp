@@ -21,6 +21,16 @@ size_t capacity_for(size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
+std::shared_ptr<Pool> default_pool(int device) {
+  // Outlives every static tensor.
+  static auto& pools = *new std::map<int, std::shared_ptr<Pool>>;
+  static std::mutex mutex;
+  std::lock_guard lock(mutex);
+  auto& pool = pools[device];
+  if (!pool) pool = std::make_shared<Pool>(device);
+  return pool;
+}
+
 }  // namespace
 
 AllocatorOptions& allocator_options() {
@@ -38,7 +48,7 @@ void* Pool::take(size_t bytes, Stream stream, size_t& capacity) {
   std::lock_guard lock(mutex_);
   void* block = nullptr;
   const auto found = free_.find({stream, capacity});
-  if (found != free_.end() && !found->second.empty()) {
+  if (options.cache && found != free_.end() && !found->second.empty()) {
     block = found->second.back();
     found->second.pop_back();
   } else {
@@ -48,6 +58,11 @@ void* Pool::take(size_t bytes, Stream stream, size_t& capacity) {
     block = ask();
     if (block == nullptr) {
       release_locked();
+      block = ask();
+    }
+    // A pool of its own, a replay's, takes what the device's keeps for reuse.
+    if (const auto shared = default_pool(device_); block == nullptr && shared.get() != this) {
+      shared->release();
       block = ask();
     }
     if (block == nullptr) {
@@ -66,12 +81,18 @@ void* Pool::take(size_t bytes, Stream stream, size_t& capacity) {
 }
 
 void Pool::give_back(void* block, size_t capacity, Stream stream) {
-  const Stream now = current_stream();
-  if (now != stream) {  // used elsewhere: whoever takes it next waits for that
-    const Event event = create_event();
-    record(event, now);
-    wait(stream, event);
-    destroy_event(event);
+  try {
+    const Stream now = current_stream();
+    if (now != stream && capturing(now)) {
+      stream = now;  // an event would draw the other stream into the graph
+    } else if (now != stream) {  // used elsewhere: whoever takes it next waits for that
+      const Event event = create_event();
+      record(event, now);
+      wait(stream, event);
+      destroy_event(event);
+    }
+  } catch (const Error&) {  // called from destructors; the device is lost, and a call has said so
+    return;
   }
   std::lock_guard lock(mutex_);
   stats_.allocated -= capacity;
@@ -107,14 +128,7 @@ void Pool::reset_peak() {
 }
 
 std::shared_ptr<Pool> current_pool(int device) {
-  if (pool_in_use) return pool_in_use;
-  // Outlives every static tensor.
-  static auto& pools = *new std::map<int, std::shared_ptr<Pool>>;
-  static std::mutex mutex;
-  std::lock_guard lock(mutex);
-  auto& pool = pools[device];
-  if (!pool) pool = std::make_shared<Pool>(device);
-  return pool;
+  return pool_in_use ? pool_in_use : default_pool(device);
 }
 
 ScopedPool::ScopedPool(std::shared_ptr<Pool> pool) : saved_(std::exchange(pool_in_use, pool)) {}

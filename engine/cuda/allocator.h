@@ -36,8 +36,9 @@ class Pool {
   Pool& operator=(const Pool&) = delete;
 
   // An Error of kind kMemory, with what was asked, what is free and what is held, where the device
-  // has no room even without the blocks kept for reuse.
+  // has no room even without the blocks kept for reuse, here and in the device's own pool.
   void* take(size_t bytes, Stream stream, size_t& capacity);
+  // Throws nothing: a block of a device that is lost stays where it is.
   void give_back(void* block, size_t capacity, Stream stream);
   void release();  // unused blocks go back to the device
   AllocatorStats stats();

@@ -3,6 +3,7 @@
 #include <cublasLt.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <array>
 #include <compare>
 #include <map>
@@ -18,8 +19,10 @@ namespace {
 
 constexpr size_t kWorkspace = size_t{32} << 20;  // at most
 constexpr size_t kMaxPlans = 4096;               // of a thread
+constexpr int64_t kMaxBatch = 32768;             // cuBLASLt takes fewer than 2^16
 
-// Loaded at first use, so that neither building nor starting needs the library.
+// Loaded at first use, so that neither building nor starting needs the library: where the loader
+// looks, then where the build had its toolkit.
 struct Library {
   decltype(&cublasLtCreate) create;
   decltype(&cublasLtGetStatusString) status_string;
@@ -38,6 +41,7 @@ struct Library {
 
 void* open_library(const char* op) {
   for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so",
+                           KINTSUGI_CUDA_LIBRARIES "/libcublasLt.so",
                            "/usr/local/cuda/lib64/libcublasLt.so"}) {
     if (void* handle = dlopen(name, RTLD_NOW | RTLD_LOCAL)) return handle;
   }
@@ -208,7 +212,8 @@ Plan make_plan(const Call& call, cublasLtHandle_t handle, const Key& key) {
                       &found, &count);
     plan.algo = found.algo;
     plan.workspace = found.workspaceSize;
-    return status == CUBLAS_STATUS_SUCCESS && count == 0 ? CUBLAS_STATUS_NOT_SUPPORTED : status;
+    if (status != CUBLAS_STATUS_SUCCESS) return status;
+    return count == 0 ? CUBLAS_STATUS_NOT_SUPPORTED : found.state;
   };
   cublasStatus_t status = search(epilogue_of(g), g.bias);
   if (status != CUBLAS_STATUS_SUCCESS && epilogue_of(g) != CUBLASLT_EPILOGUE_DEFAULT) {
@@ -217,6 +222,16 @@ Plan make_plan(const Call& call, cublasLtHandle_t handle, const Key& key) {
   }
   call.check(status);
   return plan;
+}
+
+// `count` products of the batch, from product `first` on.
+Gemm part_of(Gemm g, int64_t first, int64_t count) {
+  const int64_t width = int64_t(size_of(g.operands)), y_width = int64_t(size_of(g.result));
+  g.a = static_cast<const std::byte*>(g.a) + first * g.a_step * width;
+  g.b = static_cast<const std::byte*>(g.b) + first * g.b_step * width;
+  g.y = static_cast<std::byte*>(g.y) + first * g.y_step * y_width;
+  g.batch = count;
+  return g;
 }
 
 // A thread has plans of its own: a descriptor holds the bias of the product under way.
@@ -231,6 +246,12 @@ Plan& plan_of(const Call& call, cublasLtHandle_t handle, const Key& key) {
 }  // namespace
 
 void gemm(const char* op, const Gemm& g) {
+  if (g.batch > kMaxBatch) {
+    for (int64_t first = 0; first < g.batch; first += kMaxBatch) {
+      gemm(op, part_of(g, first, std::min(kMaxBatch, g.batch - first)));
+    }
+    return;
+  }
   const Call call{op, g, library(op)};
   const int device = current_device();
   const cublasLtHandle_t handle = handle_of(call, device);

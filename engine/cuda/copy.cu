@@ -187,7 +187,7 @@ void copy(const Tensor& dst, const Tensor& src) {
   }
   if (dst.dtype() == src.dtype() && dst.is_dense() && same_order(dst, src)) {
     copy_async("copy", dst.address(), src.address(), dst.bytes(), current_stream());
-    if (!to_device) synchronize("copy", current_stream());
+    if (!to_device || !from_device) synchronize("copy", current_stream());
     return;
   }
   if (to_device && from_device) return copy_on_device(dst, src);

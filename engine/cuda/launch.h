@@ -45,14 +45,13 @@ T* dynamic_shared() {
 
 // An Error of kind kDevice that names op and launch.
 void check_launch(const char* op, dim3 grid, dim3 block, size_t shared_bytes);
-void allow_shared(const char* op, const void* kernel, size_t shared_bytes);
+// Lets a kernel have as much as the device has; asked once, since that may wait for copies.
+void allow_shared(const char* op, const void* kernel);
 
 template <class... Parameters, class... Arguments>
 void launch(const char* op, void (*kernel)(Parameters...), dim3 grid, dim3 block,
             size_t shared_bytes, const Arguments&... arguments) {
-  if (shared_bytes > 48 * 1024) {
-    allow_shared(op, reinterpret_cast<const void*>(kernel), shared_bytes);
-  }
+  if (shared_bytes > 48 * 1024) allow_shared(op, reinterpret_cast<const void*>(kernel));
   kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(current_stream())>>>(
       static_cast<Parameters>(arguments)...);
   check_launch(op, grid, block, shared_bytes);

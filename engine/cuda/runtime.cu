@@ -1,8 +1,12 @@
 #include <cuda_runtime.h>
 
+#include <mutex>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "kintsugi/engine/core/error.h"
+#include "kintsugi/engine/cuda/context.h"
 #include "kintsugi/engine/cuda/launch.h"
 
 namespace kintsugi::cuda {
@@ -160,9 +164,16 @@ void destroy_graph(Graph graph) {
   cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
 }
 
-void allow_shared(const char* op, const void* kernel, size_t shared_bytes) {
-  check(op, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                 int(shared_bytes)));
+void allow_shared(const char* op, const void* kernel) {
+  static std::mutex mutex;
+  static std::set<std::pair<int, const void*>> allowed;
+  const int device = current_device();
+  const std::lock_guard lock(mutex);
+  if (allowed.contains({device, kernel})) return;
+  int most = 0;
+  check(op, cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  check(op, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
+  allowed.insert({device, kernel});
 }
 
 void check_launch(const char* op, dim3 grid, dim3 block, size_t shared_bytes) {

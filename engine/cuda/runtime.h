@@ -46,8 +46,8 @@ void wait(Stream stream, Event event);  // the stream waits, not the host
 void host_wait(const char* op, Event event);
 bool capturing(Stream stream);
 
-// Device to device, to the host and from it; from pageable host memory it returns when the bytes
-// have been read.
+// Device to device, to the host and from it: host memory stays as it is until the stream is done
+// with it.
 void copy_async(const char* op, void* dst, const void* src, size_t bytes, Stream stream);
 void set_async(const char* op, void* dst, int byte, size_t bytes, Stream stream);
 

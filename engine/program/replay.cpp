@@ -52,8 +52,12 @@ Replay::Replay(Device device, std::function<void()> work) : state_(std::make_uni
 Replay::~Replay() {
   if constexpr (cuda::kBuilt) {
     if (!state_->graph) return;
-    // Blocks of its pool may be in the graph that is still running.
-    cuda::finish(cuda::current_stream());
+    try {
+      cuda::use_device(state_->device.index);
+      // Blocks of its pool may be in the graph that is still running.
+      cuda::finish(cuda::current_stream());
+    } catch (const Error&) {  // the device is lost, and a call has said so
+    }
     cuda::destroy_graph(state_->graph);
   }
 }

@@ -15,8 +15,9 @@ class Replay {
   // Calls `work` three times: twice for its effect, with all memory from a pool of the replay's
   // own, so that the third time, when it is recorded and not run, blocks are there even for results
   // that it still holds from before. The context's generator is afterwards what it was. The work may
-  // not wait for the device (item(), to_vector()): an Error of kind kDevice then. On the CPU nothing
-  // is recorded, and run() calls it.
+  // not wait for the device (item(), to_vector()): an Error of kind kDevice then. No other thread may
+  // use the device meanwhile: what it queues would be recorded too. On the CPU nothing is recorded,
+  // and run() calls it.
   Replay(Device device, std::function<void()> work);
   ~Replay();
   Replay(const Replay&) = delete;

@@ -77,8 +77,8 @@ struct Trainer::State {
   std::unique_ptr<ReplayedStep> replayed = {};
   bool replay_tried = false;
 
-  // On a device, batches of the first one's shape are replayed, where that can be: not where the
-  // forward draws random numbers, nor while somebody looks at every operator.
+  // On a device, batches of the first one's shape are replayed, where that can be: not where
+  // memory is short, nor while somebody looks at every operator.
   bool replays(const TrainBatch& batch) {
     const Context& context = Context::current();
     if (batch.images.device() == kCpu || context.profiler || context.recorder) return false;
@@ -86,7 +86,7 @@ struct Trainer::State {
       try {
         replayed = std::make_unique<ReplayedStep>(network, batch, options.label_smoothing);
       } catch (const Error& error) {
-        if (error.kind() != ErrorKind::kDevice) throw;
+        if (error.kind() != ErrorKind::kDevice && error.kind() != ErrorKind::kMemory) throw;
       }
     }
     return replayed && replayed->takes(batch);

@@ -74,8 +74,29 @@ TEST_CASE("gemm: bias, relu, accumulation, transposes and batches of f32, TF32 a
         cuda::gemm("test", g);
         const double error = error_of(y, want);
         CHECK(error < tolerance);
-        if (rounds) CHECK(error > 1e-6);
+        // cuBLAS may round, and does not where a kernel without tensor cores serves.
+        if (rounds && kEmulated) CHECK(error > 1e-6);
       }
     }
   }
+}
+
+TEST_CASE("gemm: more products than a library takes at once") {
+  constexpr int64_t kBatch = 70000;
+  const Tensor a = random_tensor({kBatch, 1, 2}, 1, -1, 1, DType::kF32);
+  const Tensor b = random_tensor({kBatch, 2, 1}, 2, -1, 1, DType::kF32);
+  const Tensor y = make::empty({kBatch, 1, 1}, DType::kF32);
+  cuda::Gemm g;
+  g.m = g.n = 1;
+  g.k = 2;
+  g.a = a.address();
+  g.b = b.address();
+  g.y = y.address();
+  g.a_row = 2;
+  g.b_row = g.y_row = 1;
+  g.batch = kBatch;
+  g.a_step = g.b_step = 2;
+  g.y_step = 1;
+  cuda::gemm("test", g);
+  CHECK(error_of(y, ops::matmul(a.to(DType::kF64), b.to(DType::kF64))) < 1e-6);
 }

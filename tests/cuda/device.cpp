@@ -109,6 +109,18 @@ TEST_CASE("cuda: no room is an error with numbers, and the process lives on") {
   CHECK(ops::sum(kept).item() == 3000);
 }
 
+TEST_CASE("cuda: memory that the host cannot reach is kept from the tests that need it to") {
+  const void* kept = nullptr;
+  {
+    const AsInUse in_use;
+    kept = Tensor::empty({512}, DType::kF32, kTestDevice).address();
+    CHECK(Tensor::empty({512}, DType::kF32, kTestDevice).address() == kept);
+  }
+  const Tensor x = Tensor::zeros({512}, DType::kF32, kTestDevice);
+  CHECK(x.address() != kept);
+  CHECK(x.data<float>()[511] == 0);
+}
+
 TEST_CASE("cuda: tensors that die in another thread") {
   const AsInUse in_use;
   Tensor x = Tensor::full({1000}, 2, DType::kF32, kTestDevice);

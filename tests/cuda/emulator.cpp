@@ -130,6 +130,12 @@ TEST_CASE("emulator: a device that is not there, and one that is full") {
   const Tensor other = of(2500);  // what is kept for reuse makes room
   CHECK(ops::sum(other).item() == 2500 * 256);
   CHECK_ERROR(of(1024), "allocator: cuda:0 has no room for 1048576 bytes");
+  { const Tensor two = of(400); }
+  {
+    const cuda::ScopedPool own(std::make_shared<cuda::Pool>(0));
+    const Tensor two = of(450);  // in a pool of its own, too
+    CHECK(ops::sum(two).item() == 450 * 256);
+  }
   CHECK(ops::sum(other).item() == 2500 * 256);
 }
 

@@ -5,11 +5,14 @@
 
 #include <cstdio>
 
+#include "kintsugi/engine/core/error.h"
 #include "kintsugi/engine/cuda/allocator.h"
 
 int main(int argc, char** argv) {
-  if (kintsugi::cuda::device_count() == 0) {
-    std::puts("skipped: no device");
+  try {
+    kintsugi::cuda::require_device(0);
+  } catch (const kintsugi::Error& error) {
+    std::printf("skipped: no device (%s)\n", error.what());
     return 77;
   }
   kintsugi::cuda::allocator_options() = {.cache = false, .poison = true, .managed = true};

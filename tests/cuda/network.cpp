@@ -17,6 +17,9 @@
 #include "tests/cuda/in_use.h"
 #include "tests/support/compare.h"
 #include "tests/support/formula.h"
+#ifdef KINTSUGI_TEST_EMULATED
+#include "tests/support/simt/device.h"
+#endif
 
 using namespace kintsugi;
 using namespace kintsugi::test;
@@ -333,3 +336,24 @@ TEST_CASE("networks: a replayed forward gives the same bits, whatever shapes com
   Tensor x = images_for(*network, 2).to(kTestDevice), y;
   Replay replay(kTestDevice, [&] { y = (*network)(Variable(x)).value(); });  // it can be captured
 }
+
+#ifdef KINTSUGI_TEST_EMULATED
+TEST_CASE("networks: a forward that has no room to be replayed is run") {
+  const AsInUse in_use;
+  const auto network = network_on(kTestDevice, "resnet_nano");
+  network->train(false);
+  const autograd::NoGrad no_grad;
+  const Tensor x = images_for(*network, 8).to(kTestDevice);
+  const auto want = (*network)(Variable(x)).value().to_vector<float>();
+  cuda::current_pool(0)->release();
+  nn::ReplayedForward forward(*network);
+  CHECK(forward(x).to_vector<float>() == want);
+  // What the forward takes is there, but not its images once more.
+  const ScopedSet full(simt::device().memory, simt::device().used);
+  Tensor copy, y;
+  CHECK_ERROR(Replay(kTestDevice, [&] { y = (*network)(Variable(copy = x.clone())).value(); }),
+              "allocator: ");
+  copy = y = {};
+  for (int i = 0; i < 3; ++i) CHECK(forward(x).to_vector<float>() == want);
+}
+#endif

@@ -19,6 +19,13 @@ inline constexpr Device kTestDevice{DeviceType::kCuda, 0};
 inline constexpr Device kTestDevice = kCpu;
 #endif
 
+// Whether that device is the emulated one.
+#ifdef KINTSUGI_TEST_EMULATED
+inline constexpr bool kEmulated = true;
+#else
+inline constexpr bool kEmulated = false;
+#endif
+
 inline Tensor random_tensor(const Shape& shape, uint64_t seed, double low = -1, double high = 1,
                             DType dtype = DType::kF64) {
   Tensor x = Tensor::empty(shape, dtype, kTestDevice);

@@ -16,13 +16,7 @@ Tensor f64(const Tensor& x) {
   return x.defined() ? x.to(DType::kF64) : x;
 }
 
-#ifdef KINTSUGI_TEST_EMULATED
-constexpr bool kEmulated = true;  // slow
-#else
-constexpr bool kEmulated = false;
-#endif
-
-constexpr int64_t kSide = kEmulated ? 133 : 197;
+constexpr int64_t kSide = kEmulated ? 133 : 197;  // the emulator is slow
 
 struct Case {
   int64_t b, h, n, m, d, e;

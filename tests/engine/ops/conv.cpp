@@ -246,6 +246,15 @@ TEST_CASE("conv2d: operands are rounded to what the context says, and bf16 ones 
   CHECK(y.to_vector<double>() == std::vector<double>(4, 8));
 }
 
+TEST_CASE("conv2d: bf16 tiles enough to keep a large device busy, which takes the widest then") {
+  if (kTestDevice.type != DeviceType::kCuda) return;
+  for (const int64_t outputs : {72, 40}) {  // 100 tiles of 128 pixels
+    Case at{{1, 8, 113, 113}, {outputs, 8, 1, 2}, {}};
+    at.params.padding = {0, 0, 0, 1};
+    check_stored(at, {DType::kBF16, 0x1p-8}, 2e-4);
+  }
+}
+
 TEST_CASE("conv2d: any strides in memory") {
   const Conv2dParams params = Conv2dParams::same(1, 1);
   std::vector<Storage> dtypes = storages();
