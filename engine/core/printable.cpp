@@ -1,6 +1,7 @@
 #include "kintsugi/engine/core/printable.h"
 
 #include <bit>
+#include <cstdint>
 
 namespace kintsugi {
 

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 
 #include "kintsugi/engine/core/error.h"
 #include "kintsugi/engine/core/printable.h"
