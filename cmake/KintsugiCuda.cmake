@@ -31,8 +31,10 @@ function(kintsugi_cuda target)
   set_target_properties(${target} PROPERTIES CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON)
   target_compile_definitions(${target} PRIVATE KINTSUGI_HAVE_CUDA=1
     KINTSUGI_CUDA_LIBRARIES="${CUDAToolkit_LIBRARY_DIR}")
-  target_compile_options(${target} PRIVATE
-    $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Werror>)
+  if(KINTSUGI_CUDA_STRICT)
+    target_compile_options(${target} PRIVATE
+      $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Werror>)
+  endif()
   target_link_libraries(${target} PRIVATE CUDA::cudart_static ${CMAKE_DL_LIBS})
   target_include_directories(${target} PRIVATE $<BUILD_INTERFACE:${CUDAToolkit_INCLUDE_DIRS}>)
 endfunction()
