@@ -9,6 +9,7 @@
 #include "kintsugi/engine/cuda/allocator.h"
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what is stopped has said how far it came
   try {
     kintsugi::cuda::require_device(0);
   } catch (const kintsugi::Error& error) {
