@@ -33,6 +33,16 @@ namespace {
 constexpr Device kDevice{DeviceType::kCuda, 0};
 constexpr const char* kMathNames[] = {"f32", "tf32", "bf16"};
 
+// What fails is a row, and the next goes on.
+void guarded(const std::string& name, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    std::printf("{\"error\": \"%s: %s\"}\n", name.c_str(), error.what());
+    std::fflush(stdout);
+  }
+}
+
 // Seconds of one run: the median of three turns, each long enough for the clock.
 double seconds_of(const std::function<void()>& run, double least = 0.02) {
   using Clock = std::chrono::steady_clock;
@@ -68,12 +78,14 @@ DType storage_of(Math math) { return math == Math::kBF16 ? DType::kBF16 : DType:
 // Bytes counted: each tensor once a read and once a write, parameters and statistics left out.
 void kernels(bool quick, DType dtype) {
   const auto kernel = [&](const char* name, double bytes, const std::function<void()>& run) {
-    const double seconds = seconds_of(run);
-    std::printf(
-        "{\"kind\": \"kernel\", \"name\": \"%s\", \"storage\": \"%s\", \"gb_s\": %.1f, "
-        "\"us\": %.1f}\n",
-        name, name_of(dtype).data(), bytes / seconds * 1e-9, seconds * 1e6);
-    std::fflush(stdout);
+    guarded(name, [&] {
+      const double seconds = seconds_of(run);
+      std::printf(
+          "{\"kind\": \"kernel\", \"name\": \"%s\", \"storage\": \"%s\", \"gb_s\": %.1f, "
+          "\"us\": %.1f}\n",
+          name, name_of(dtype).data(), bytes / seconds * 1e-9, seconds * 1e6);
+      std::fflush(stdout);
+    });
   };
   const int64_t images = quick ? 2 : 64;
   const Tensor x = random_grid({images, 256, 56, 56}, dtype);
@@ -124,11 +136,14 @@ void kernels(bool quick, DType dtype) {
 
 void product(const char* name, int64_t batch, Math math, double macs,
              const std::function<void()>& run) {
-  std::printf(
-      "{\"kind\": \"product\", \"name\": \"%s\", \"batch\": %ld, \"math\": \"%s\", "
-      "\"tflop_s\": %.1f}\n",
-      name, long(batch), kMathNames[int(math)], 2e-12 * macs / seconds_of(run));
-  std::fflush(stdout);
+  guarded(name, [&] {
+    const double seconds = seconds_of(run);
+    std::printf(
+        "{\"kind\": \"product\", \"name\": \"%s\", \"batch\": %ld, \"math\": \"%s\", "
+        "\"tflop_s\": %.2f}\n",
+        name, long(batch), kMathNames[int(math)], 2e-12 * macs / seconds);
+    std::fflush(stdout);
+  });
 }
 
 void square(Math math, int64_t n) {
@@ -259,22 +274,23 @@ int main(int argc, char** argv) {
   const bool quick = argc > 1 && std::strcmp(argv[1], "--quick") == 0;
   try {
     require(kDevice);
-    for (const DType dtype : {DType::kF32, DType::kBF16}) kernels(quick, dtype);
-    for (const Math math : {Math::kF32, Math::kTF32, Math::kBF16}) square(math, quick ? 256 : 8192);
+    for (const DType dtype : {DType::kF32, DType::kBF16}) {
+      guarded("kernels", [&] { kernels(quick, dtype); });
+    }
+    for (const Math math : {Math::kF32, Math::kTF32, Math::kBF16}) {
+      guarded("square", [&] { square(math, quick ? 256 : 8192); });
+    }
     for (const Math math : {Math::kTF32, Math::kBF16}) {
-      convolutions(quick, math);
-      attentions(quick, math);
+      guarded("convolutions", [&] { convolutions(quick, math); });
+      guarded("attention", [&] { attentions(quick, math); });
     }
     for (const char* name :
          {"resnet50", "vit_small_patch16_224", "convnext_tiny", "caformer_s18"}) {
       for (const int64_t batch :
            quick ? std::vector<int64_t>{2} : std::vector<int64_t>{1, 64, 256}) {
         for (const Math math : {Math::kF32, Math::kTF32, Math::kBF16}) {
-          try {
-            network(name, batch, math);
-          } catch (const Error& error) {
-            std::printf("{\"error\": \"%s, batch %ld: %s\"}\n", name, long(batch), error.what());
-          }
+          guarded(std::string(name) + ", batch " + std::to_string(batch),
+                  [&] { network(name, batch, math); });
           cuda::current_pool(0)->release();
         }
       }

@@ -9,11 +9,16 @@ papers, so that a machine with PyTorch alone will do; --counts prints their para
 import argparse
 import json
 import statistics
+import sys
 import time
 
-import torch
-from torch import nn
-from torch.nn import functional as F
+try:
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+except ModuleNotFoundError:
+    print("skipped: no PyTorch")
+    sys.exit(77)
 
 
 class Residual(nn.Module):
@@ -199,10 +204,20 @@ def allow_tf32(math):
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = math != "f32"
 
 
+def guarded(name, work, *arguments):
+    """What fails is a row, and the next goes on."""
+    try:
+        work(*arguments)
+    except RuntimeError as error:
+        said = f"PyTorch, {name} {arguments[-2:]}: {str(error).split(chr(10))[0]}"
+        print(json.dumps({"error": said}), flush=True)
+    torch.cuda.empty_cache()
+
+
 def product(name, batch, math, macs, run):
     allow_tf32(math)
     print(json.dumps({"kind": "product", "name": name, "batch": batch, "math": math,
-                      "tflop_s": round(2e-12 * macs / seconds_of(run), 1)}), flush=True)
+                      "tflop_s": round(2e-12 * macs / seconds_of(run), 2)}), flush=True)
 
 
 def storage_of(math):
@@ -281,11 +296,12 @@ def main():
             print(name, sum(p.numel() for p in net.parameters()))
         return
     print(json.dumps({"kind": "peer", "torch": torch.__version__, "cuda": torch.version.cuda,
-                      "cudnn": torch.backends.cudnn.version(), "device": torch.cuda.get_device_name()}))
+                      "cudnn": torch.backends.cudnn.version(), "device": torch.cuda.get_device_name()}),
+          flush=True)
     x = torch.rand(1 << (20 if options.quick else 28), device="cuda")
     y = torch.empty_like(x)
     print(json.dumps({"kind": "kernel", "name": "copy",
-                      "gb_s": round(2 * x.numel() * 4 / seconds_of(lambda: y.copy_(x)) * 1e-9, 1)}))
+                      "gb_s": round(2 * x.numel() * 4 / seconds_of(lambda: y.copy_(x)) * 1e-9, 1)}), flush=True)
     n = 256 if options.quick else 8192
     for math in ("f32", "tf32", "bf16"):
         a = torch.rand(n, n, device="cuda", dtype=storage_of(math))
@@ -294,14 +310,13 @@ def main():
     batches = (2,) if options.quick else (1, 64, 256)
     for math in ("tf32", "bf16"):
         for batch in batches:
-            convolutions(batch, math)
+            guarded("convolutions", convolutions, batch, math)
         for batch in batches:
-            attentions(batch, math)
+            guarded("attention", attentions, batch, math)
     for name in NETWORKS:
         for batch in batches:
             for math in ("f32", "tf32", "bf16"):
-                network(name, batch, math)
-                torch.cuda.empty_cache()
+                guarded(name, network, name, batch, math)
 
 
 if __name__ == "__main__":
