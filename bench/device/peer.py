@@ -204,6 +204,9 @@ def allow_tf32(math):
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = math != "f32"
 
 
+failures = []
+
+
 def guarded(name, work, *arguments):
     """What fails is a row, and the next goes on."""
     try:
@@ -211,6 +214,7 @@ def guarded(name, work, *arguments):
     except RuntimeError as error:
         said = f"PyTorch, {name} {arguments[-2:]}: {str(error).split(chr(10))[0]}"
         print(json.dumps({"error": said}), flush=True)
+        failures.append(said)
     torch.cuda.empty_cache()
 
 
@@ -313,11 +317,12 @@ def main():
             guarded("convolutions", convolutions, batch, math)
         for batch in batches:
             guarded("attention", attentions, batch, math)
-    for name in NETWORKS:
-        for batch in batches:
+    for batch in batches:
+        for name in NETWORKS:
             for math in ("f32", "tf32", "bf16"):
                 guarded(name, network, name, batch, math)
 
 
 if __name__ == "__main__":
     main()
+    sys.exit(1 if failures else 0)
