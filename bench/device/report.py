@@ -52,7 +52,7 @@ def main():
     steps = [line.split(": ", 1) for line in (work / "steps.txt").read_text().splitlines()]
     for name, outcome in steps:
         print(f"| {name} | {outcome} |")
-    sums = re.compile(r"\[doctest\] (test cases|assertions):|=+ \w+ SUMMARY:|skipped:")
+    sums = re.compile(r"\[doctest\] (test cases|assertions):|=+ \w+ SUMMARY:|skipped:|inputs:")
     for name, _ in steps:
         path = work / f"{name}.txt"
         for line in path.read_text(errors="replace").splitlines() if path.exists() else []:

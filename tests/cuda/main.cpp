@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 #include "kintsugi/engine/core/error.h"
 #include "kintsugi/engine/cuda/allocator.h"
@@ -16,6 +17,7 @@ int main(int argc, char** argv) {
     std::printf("skipped: no device (%s)\n", error.what());
     return 77;
   }
+  if (const char* seed = std::getenv("KINTSUGI_TEST_SEED")) std::printf("inputs: seed %s\n", seed);
   kintsugi::cuda::allocator_options() = {.cache = false, .poison = true, .managed = true};
   return doctest::Context(argc, argv).run();
 }

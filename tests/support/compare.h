@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "kintsugi/engine/core/context.h"
 #include "kintsugi/engine/core/random.h"
@@ -26,10 +27,16 @@ inline constexpr bool kEmulated = true;
 inline constexpr bool kEmulated = false;
 #endif
 
+// Inputs are the same from run to run, but where KINTSUGI_TEST_SEED, a number, asks for fresh ones.
+inline uint64_t run_seed() {
+  static const char* const text = std::getenv("KINTSUGI_TEST_SEED");
+  return text ? std::strtoull(text, nullptr, 10) << 20 : 0;
+}
+
 inline Tensor random_tensor(const Shape& shape, uint64_t seed, double low = -1, double high = 1,
                             DType dtype = DType::kF64) {
   Tensor x = Tensor::empty(shape, dtype, kTestDevice);
-  Generator(seed).uniform(x, low, high);
+  Generator(run_seed() + seed).uniform(x, low, high);
   return x;
 }
 
@@ -55,10 +62,11 @@ Tensor from(const Shape& shape, const std::vector<T>& values) {
 }  // namespace make
 
 // max |got - want| / max(1, max |want|); NaN and infinity where only one has them count as infinite.
-inline double error_of(const Tensor& got, const Tensor& want) {
+// Of sums of many terms, sqrt(terms) stands for the 1: they may cancel, and rounding does not.
+inline double error_of(const Tensor& got, const Tensor& want, int64_t terms = 1) {
   REQUIRE(got.shape() == want.shape());
   const auto a = got.to_vector<double>(), b = want.to_vector<double>();
-  double error = 0, scale = 1;
+  double error = 0, scale = std::sqrt(double(std::max<int64_t>(terms, 1)));
   for (size_t i = 0; i < a.size(); ++i) {
     if (std::isfinite(b[i])) scale = std::max(scale, std::abs(b[i]));
   }

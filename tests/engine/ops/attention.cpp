@@ -40,7 +40,7 @@ void compare(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& bi
   CHECK(got.output.transpose(1, 2).is_contiguous());
   CHECK(got.output.dtype() == dtype);
   CHECK(got.logsumexp.dtype() == DType::kF32);
-  CHECK(error_of(got.output, want.output) < (narrow ? 1e-2 : 5e-6));
+  CHECK(error_of(got.output, want.output) < (narrow ? 1e-2 : tolerance / 2));
   CHECK(error_of(got.logsumexp, want.logsumexp) < 5e-6);
   const Tensor dy = random_tensor(got.output.shape(), 9).to(dtype);
   const auto grads = ops::attention_backward(q, k, v, bias, scale, got, dy);

@@ -79,18 +79,19 @@ TEST_CASE("reduce: every subset of dimensions, every layout, both kernels") {
         CAPTURE(shape.str());
         const auto want = naive(op, x, reduced);
         const Tensor exact = ops::reduce(op, f64(x), dims, true);
+        const int64_t terms = x.numel() / std::max<int64_t>(1, exact.numel());
         CHECK(error_of(exact, make::from<double>(exact.shape(), want)) < 1e-14);
         for (const Tensor& a : layouts) {
           const Tensor kept = ops::reduce(op, a, dims, true);
-          CHECK(error_of(kept, exact) < 1e-6);
+          CHECK(error_of(kept, exact, terms) < 1e-6);
           if (a.is_channels_last()) CHECK(kept.is_channels_last());
           const Tensor dropped = ops::reduce(op, a, dims, false);
           CHECK(dropped.rank() == shape.rank() - dims.rank());
-          CHECK(error_of(dropped.contiguous().view(kept.shape()), exact) < 1e-6);
+          CHECK(error_of(dropped.contiguous().view(kept.shape()), exact, terms) < 1e-6);
         }
       }
     }
-    CHECK(error_of(ops::sum(x), ops::sum(f64(x))) < 1e-6);
+    CHECK(error_of(ops::sum(x), ops::sum(f64(x)), x.numel()) < 1e-6);
     CHECK(ops::mean(x).shape() == Shape{});
     CHECK(ops::mean(x, {}, true).rank() == x.rank());
   }
@@ -144,7 +145,7 @@ TEST_CASE("reduce: long runs are cut in parts, short ones share a warp, offsets 
         for (const Reduce op : kAll) {
           const Tensor want = ops::reduce(op, f64(a), {dim}, true);
           const Tensor got = ops::reduce(op, a, {dim}, true);
-          CHECK(error_of(got, want) < 1e-6);
+          CHECK(error_of(got, want, shape[dim]) < 1e-6);
           if (op != Reduce::kMax) continue;
           const Tensor dy = f32(got.shape(), 2);
           CHECK(error_of(ops::extremum_backward(a, got, dy),
@@ -265,7 +266,7 @@ TEST_CASE("reduce: sum_to undoes every broadcast") {
     const Tensor v = f32(c.small, 4);
     const double left = ops::sum(ops::mul(f64(y), f64(v))).item();
     const double right = ops::sum(ops::mul(f64(x), f64(v).expand(c.big))).item();
-    CHECK(left == doctest::Approx(right).epsilon(1e-6));
+    CHECK(std::abs(left - right) < 1e-6 * std::sqrt(double(x.numel())));
   }
   const Tensor same = f32({2, 3}, 1);
   CHECK(ops::sum_to(same, {2, 3}).shares_storage_with(same));
