@@ -124,7 +124,7 @@ TEST_CASE("elementwise: f32 kernels agree with the reference in f64, forward and
     const auto got = ops::star_relu_backward(x, s, dy);
     const auto want = ops::star_relu_backward(f64(x), f64(s), f64(dy));
     CHECK(error_of(got.dx, want.dx) < 1e-6);
-    CHECK(error_of(got.dscale, want.dscale, x.numel()) < 1e-6);
+    CHECK(error_of(got.dscale, want.dscale, x.numel()) < 1e-5);  // terms up to 36
     CHECK(error_of(got.dbias, want.dbias, x.numel()) < 1e-6);
   }
   CHECK(Context::current().fallbacks.empty());
