@@ -243,6 +243,14 @@ memory::desc matrix(const Matmul& s, const int64_t (&strides)[4], int64_t rows, 
   return memory::desc(dims, DataType::f32, steps);
 }
 
+memory::dims dims_of(const memory::desc& desc) {
+#if DNNL_VERSION_MAJOR >= 3
+  return desc.get_dims();
+#else
+  return desc.dims();
+#endif
+}
+
 bool fill_matmul(const Matmul& s, bool with_bias, Compiled& out) {
   out.a = matrix(s, s.a, s.m, s.k);
   out.b = matrix(s, s.b, s.k, s.n);
@@ -255,7 +263,7 @@ bool fill_matmul(const Matmul& s, bool with_bias, Compiled& out) {
   };
   using Maker = Make<dnnl::matmul>;
   if (!with_bias) return finish(Maker::make(out.a, out.b, out.c));
-  const size_t batch_dims = out.c.dims().size() - 1;
+  const size_t batch_dims = dims_of(out.c).size() - 1;
   memory::dims dims(batch_dims, 1), steps(batch_dims, s.n);
   dims.push_back(s.n);
   steps.push_back(1);
@@ -312,9 +320,8 @@ void adopt(Compiled& out, const ConvDescs& d, const Description& pd, const memor
 struct Blocks {
   memory::dims dims, padded, strides, sizes, of;
 
-  explicit Blocks(const memory::desc& desc) {
+  explicit Blocks(const memory::desc& desc) : dims(dims_of(desc)) {
 #if DNNL_VERSION_MAJOR >= 3
-    dims = desc.get_dims();
     padded = desc.get_padded_dims();
     strides = desc.get_strides();
     sizes = desc.get_inner_blks();
@@ -322,7 +329,6 @@ struct Blocks {
 #else
     const auto& raw = desc.data;
     const auto& blocking = raw.format_desc.blocking;
-    dims = desc.dims();
     padded.assign(raw.padded_dims, raw.padded_dims + raw.ndims);
     strides.assign(blocking.strides, blocking.strides + raw.ndims);
     sizes.assign(blocking.inner_blks, blocking.inner_blks + blocking.inner_nblks);
