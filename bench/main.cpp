@@ -2,6 +2,7 @@
 
 #include "bench/bench.h"
 #include "bench/ceilings.h"
+#include "bench/models/infer.h"
 #include "bench/models/load.h"
 #include "bench/models/train.h"
 #include "bench/solvers/solvers.h"
@@ -43,6 +44,22 @@ int train(Session& session) {
   }
   print_ceilings();
   bench::bench_train(std::cout, options);
+  return 0;
+}
+
+int infer(Session& session) {
+  bench::InferBenchOptions options;
+  if (!session.parse(
+          "Inference of whole networks, and what folding saves.",
+          {{"--model", &options.models, "catalog names"},
+           {"--batch-size", &options.batch_size, "images at once", "Options", false, 1},
+           {"--seconds", &options.min_seconds, "measured for each", "Options", false, 0.001}})) {
+    return 0;
+  }
+  const int threads = Context::current().threads();
+  const bench::Ceilings ceilings = bench::measure_ceilings(threads);
+  bench::print(std::cout, ceilings, threads);
+  bench::bench_infer(std::cout, options, ceilings.gflops);
   return 0;
 }
 
@@ -178,6 +195,7 @@ constexpr apps::Command kBenches[] = {
     {"ceilings", "multiply-adds and memory bandwidth of this machine", ceilings},
     {"conv", "convolutions, beside oneDNN alone", conv},
     {"train", "training of the small networks, by operator", train},
+    {"infer", "inference of whole networks, and what folding saves", infer},
     {"load", "from a file of weights to the first logits, in a process of its own", load},
     {"similarity", "every metric at a real zoo's shapes: seconds and memory", similarity},
     {"partition", "the exact partition beside the paper's heuristic", partition},
